@@ -1,0 +1,149 @@
+"""Who may open which page: the teacher's PIN, logins, and the brake on guessing.
+
+PINs are hashed with argon2id; a login is a random token whose hash alone is stored. The only
+writer of the tables teacher, login and failed_try.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+from sqlite_utils import Database
+
+from appliance.errors import PinsDiffer, PinTooShort, TooManyTries
+
+# Six digits against MAX_TRIES a quarter of an hour: about nine years of guessing from one device.
+LEAST_PIN_DIGITS = 6
+MAX_TRIES = 5
+# A mistyped class code is no attack: a row of small children shares one device.
+MAX_CODE_TRIES = 20
+TRIES_WINDOW = timedelta(minutes=15)
+# A school day with a margin: a phone left on a desk is logged out by the next morning.
+LOGIN_LIFETIME = timedelta(hours=12)
+# RFC 9106's second choice asks 64 MiB, the whole budget of the web process; OWASP's 19 MiB with two
+# passes costs a Pi about 60 ms and keeps the memory.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+
+@dataclass(frozen=True)
+class Login:
+    """Whose browser this is: a teacher's or a learner's, never both."""
+
+    teacher_id: str | None = None
+    learner_id: str | None = None
+
+
+def verify_new_pin(pin: str, repeated: str) -> None:
+    """Raise PinTooShort or PinsDiffer unless this PIN may become the teacher's."""
+    if len(pin) < LEAST_PIN_DIGITS:
+        raise PinTooShort(least=LEAST_PIN_DIGITS)
+    if not secrets.compare_digest(pin.encode(), repeated.encode()):
+        raise PinsDiffer
+
+
+def hash_pin(pin: str) -> str:
+    """Return the argon2id hash; slow on purpose, so it is made before a transaction begins."""
+    return _hasher.hash(pin)
+
+
+def add_teacher(db: Database, school_class_id: str, pin_hash: str, *, now: datetime) -> str:
+    """Save the teacher of a class and return the new id."""
+    teacher_id = secrets.token_hex(8)
+    db.table("teacher").insert(
+        {
+            "id": teacher_id,
+            "school_class_id": school_class_id,
+            "pin_hash": pin_hash,
+            "created_at": now.isoformat(),
+        }
+    )
+    return teacher_id
+
+
+def is_set_up(db: Database) -> bool:
+    return db.table("teacher").count > 0
+
+
+def class_of_teacher(db: Database, teacher_id: str) -> str | None:
+    rows = list(db.query("SELECT school_class_id FROM teacher WHERE id = ?", [teacher_id]))
+    return rows[0]["school_class_id"] if rows else None
+
+
+def find_teacher_by_pin(db: Database, pin: str) -> str | None:
+    """Return the id of the teacher with this PIN, or None. The caller counts the miss."""
+    for row in db.query("SELECT id, pin_hash FROM teacher"):
+        try:
+            _hasher.verify(row["pin_hash"], pin)
+        except VerificationError:
+            continue
+        return str(row["id"])
+    return None
+
+
+def verify_tries_left(db: Database, scope: str, address: str, *, now: datetime, most: int = MAX_TRIES) -> int:
+    """Return how many tries this address has left.
+
+    Raises:
+        TooManyTries: none, with the minutes until the oldest one is forgiven.
+    """
+    rows = list(
+        db.query(
+            "SELECT at FROM failed_try WHERE scope = ? AND address = ? AND at > ? ORDER BY at",
+            [scope, address, (now - TRIES_WINDOW).isoformat()],
+        )
+    )
+    if len(rows) >= most:
+        waits = datetime.fromisoformat(rows[-most]["at"]) + TRIES_WINDOW - now
+        raise TooManyTries(minutes=max(1, -(-int(waits.total_seconds()) // 60)))
+    return most - len(rows)
+
+
+def count_miss(db: Database, scope: str, address: str, *, now: datetime) -> None:
+    """Remember a wrong try, and forget those that no longer count."""
+    db.execute("DELETE FROM failed_try WHERE at <= ?", [(now - TRIES_WINDOW).isoformat()])
+    db.table("failed_try").insert({"scope": scope, "address": address, "at": now.isoformat()})
+
+
+def log_in(db: Database, login: Login, *, now: datetime) -> str:
+    """Save a login and return its token, which exists nowhere else."""
+    token = secrets.token_urlsafe(32)
+    db.execute("DELETE FROM login WHERE expires_at <= ?", [now.isoformat()])
+    db.table("login").insert(
+        {
+            "token_hash": _token_hash(token),
+            "teacher_id": login.teacher_id,
+            "learner_id": login.learner_id,
+            "expires_at": (now + LOGIN_LIFETIME).isoformat(),
+        }
+    )
+    return token
+
+
+def find_login(db: Database, token: str, *, now: datetime) -> Login | None:
+    rows = db.query(
+        "SELECT teacher_id, learner_id FROM login WHERE token_hash = ? AND expires_at > ?",
+        [_token_hash(token), now.isoformat()],
+    )
+    return next((Login(**row) for row in rows), None)
+
+
+def log_out(db: Database, token: str) -> None:
+    db.execute("DELETE FROM login WHERE token_hash = ?", [_token_hash(token)])
+
+
+def joined_learners(db: Database, school_class_id: str, *, now: datetime) -> set[str]:
+    """Return the learners of a class who have a browser open in this box's name."""
+    rows = db.query(
+        "SELECT DISTINCT learner.id FROM login JOIN learner ON learner.id = login.learner_id "
+        "WHERE learner.school_class_id = ? AND login.expires_at > ?",
+        [school_class_id, now.isoformat()],
+    )
+    return {row["id"] for row in rows}
+
+
+def _token_hash(token: str) -> bytes:
+    # A fast hash is right here: the token has 256 random bits, nothing to guess.
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,73 @@
+"""Put the classroom's pages together: one factory, everything they need handed in."""
+
+from importlib.metadata import version
+
+from flask import Flask, Response, request
+from jinja2 import StrictUndefined
+
+from appliance import languages
+from appliance.web import context, errors, learner, machine, setup, teacher
+from appliance.web.context import LANGUAGE_COOKIE, Services
+
+# A question is at most 2,000 characters; 256 KiB still reaches the page that says so kindly, and
+# bounds what one browser can make the box hold.
+MAX_BODY_BYTES = 256 * 1024
+# A year: the choice of a language is no secret and should not be asked again next term.
+LANGUAGE_SECONDS = 365 * 24 * 3600
+VERSION = version("sandyq")
+SECURITY_HEADERS = {
+    # No inline script or style anywhere, so that a name or an answer can never become one.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(services: Services) -> Flask:
+    """Return the WSGI application of one box."""
+    app = Flask("appliance", static_folder="static", template_folder="templates")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.extensions["sandyq"] = services
+    _set_up_templates(app)
+    errors.register(app)
+    for pages in (learner.pages, setup.pages, teacher.pages, machine.pages):
+        app.register_blueprint(pages)
+    app.before_request(context.verify_same_origin)
+    app.after_request(_finish)
+    app.teardown_request(context.close_db)
+    return app
+
+
+def _set_up_templates(app: Flask) -> None:
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+        lambda text: languages.translations(context.language()).gettext(text),
+        lambda one, many, count: languages.translations(context.language()).ngettext(one, many, count),
+        newstyle=True,
+    )
+    app.jinja_env.filters["language_name"] = lambda code: languages.languages().get(code, code)
+    # The version in a file's address lets a browser keep the file and still see a new one.
+    app.context_processor(
+        lambda: {"language": context.language(), "languages": languages.languages(), "version": VERSION}
+    )
+
+
+def _finish(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint == "static":
+        # Style and script are named by their version in the page, so they may be kept.
+        response.headers["Cache-Control"] = "public, max-age=86400"
+    elif request.args.get("lang") in languages.languages():
+        response.set_cookie(
+            LANGUAGE_COOKIE,
+            request.args["lang"],
+            max_age=LANGUAGE_SECONDS,
+            samesite="Strict",
+            httponly=True,
+        )
+    return response

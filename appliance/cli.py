@@ -1,0 +1,95 @@
+"""The one command `sandyq`: each room brings its own group, errors are said in the reader's language.
+
+Groups are imported when they are used: the web process must not carry the model's or the region's
+libraries in its memory.
+"""
+
+import importlib
+import logging
+import os
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+
+import click
+
+from appliance import languages
+from appliance.errors import ApplianceError
+from appliance.settings import Settings, read_settings
+from models.errors import ModelsError
+from provisioning.errors import ProvisioningError
+from sync.errors import SyncError
+
+COMMANDS = {
+    "demo": ("appliance.demo", "demo_command"),
+    "engine": ("models.cli", "engine_group"),
+    "first-boot": ("provisioning.cli", "first_boot_command"),
+    "models": ("models.cli", "models_group"),
+    "region": ("sync.server.cli", "region_group"),
+    "sync": ("sync.cli", "sync_group"),
+}
+
+
+class _Rooms(click.Group):
+    """Finds a room's command by importing the room."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            module, name = COMMANDS[cmd_name]
+            command: click.Command = getattr(importlib.import_module(module), name)
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Rooms, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("sandyq"), prog_name="sandyq")
+@click.pass_context
+def sandyq(ctx: click.Context) -> None:
+    """A classroom box: a language model without internet, under the teacher's control."""
+    ctx.obj = ctx.obj or read_settings()
+
+
+@sandyq.group()
+def web() -> None:
+    """The classroom's pages."""
+
+
+@web.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.")
+@click.pass_obj
+def serve(settings: Settings, host: str | None, port: int | None) -> None:
+    """Serve the pages until stopped."""
+    # sqlite-utils imports NumPy where it finds it (the engine brings it): 15 MB the pages never use.
+    sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]  # None is Python's own way to say "not there"
+    from appliance.serve import serve_web  # Flask and the rest, only for the process that serves
+
+    chosen = settings.web
+    chosen = replace(chosen, host=host or chosen.host, port=chosen.port if port is None else port)
+    serve_web(replace(settings, web=chosen))
+
+
+def main() -> None:
+    """Run the command line; any error of a room ends here with what to do next and exit code 1."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        sandyq()
+    except (ApplianceError, ModelsError, SyncError, ProvisioningError) as error:
+        code = reader_language()
+        click.echo(languages.render(code, error.message, error.params), err=True)
+        click.echo("→ " + languages.render(code, error.hint, error.params), err=True)
+        sys.exit(1)
+
+
+def reader_language() -> str:
+    """Return the language of the person at the terminal: Sandyq's own setting, then the system's."""
+    environment = os.environ
+    wishes = [environment.get(name) for name in ("SANDYQ_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")]
+    return languages.choose(wishes, languages.SOURCE_LANGUAGE)
+
+
+if __name__ == "__main__":
+    main()

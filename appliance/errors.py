@@ -1,0 +1,210 @@
+"""Everything that can go wrong in the classroom, said so that a teacher knows the next step.
+
+One family. `message` says what happened, `hint` what to do; both are English sentences that the
+catalogues translate, so the same error reads well on a page, in a problem document and on a terminal.
+"""
+
+from typing import ClassVar
+
+
+def N_(text: str) -> str:
+    """Mark a sentence for the catalogues; the door that shows it translates it."""
+    return text
+
+
+class ApplianceError(Exception):
+    """Base of the family. `status` is the HTTP status a page answers with."""
+
+    key: ClassVar[str] = "appliance_error"
+    status: ClassVar[int] = 500
+    message: ClassVar[str] = N_("The box could not do that.")
+    hint: ClassVar[str] = N_("Try again. If it happens once more, call the person who looks after the box.")
+
+    def __init__(self, **params: object) -> None:
+        self.params = params
+        super().__init__(f"{self.message % params} {self.hint % params}")
+
+
+class NotFound(ApplianceError):
+    key = "not_found"
+    status = 404
+    message = N_("There is no such page on this box.")
+    hint = N_("Go back to the first page.")
+
+
+class NotAllowed(ApplianceError):
+    key = "not_allowed"
+    status = 403
+    message = N_("This page is for the teacher.")
+    hint = N_("Log in with the teacher's PIN.")
+
+
+class ForeignOrigin(ApplianceError):
+    key = "foreign_origin"
+    status = 403
+    message = N_("This request came from another site, so the box did nothing.")
+    hint = N_("Open the box's own page and do it there.")
+
+
+class BodyTooLarge(ApplianceError):
+    key = "body_too_large"
+    status = 413
+    message = N_("That is more than the box accepts at once.")
+    hint = N_("Send a shorter text.")
+
+
+class BrokenText(ApplianceError):
+    key = "broken_text"
+    status = 400
+    message = N_("Some letters arrived broken.")
+    hint = N_("Type the text again by hand; do not paste it.")
+
+
+class AlreadySetUp(ApplianceError):
+    key = "already_set_up"
+    status = 409
+    message = N_("This box already has its teacher.")
+    hint = N_("Log in with the teacher's PIN.")
+
+
+class FieldMissing(ApplianceError):
+    key = "field_missing"
+    status = 400
+    message = N_("A field is empty: %(field)s.")
+    hint = N_("Fill it in and send again.")
+
+
+class PinTooShort(ApplianceError):
+    key = "pin_too_short"
+    status = 400
+    message = N_("The PIN needs at least %(least)d digits.")
+    hint = N_("Choose a longer PIN that learners cannot guess.")
+
+
+class PinsDiffer(ApplianceError):
+    key = "pins_differ"
+    status = 400
+    message = N_("The two PINs are not the same.")
+    hint = N_("Type the same PIN twice.")
+
+
+class NameTooLong(ApplianceError):
+    key = "name_too_long"
+    status = 400
+    message = N_("This name is too long: %(name)s.")
+    hint = N_("Use at most %(limit)d characters for a name.")
+
+
+class TooManyLearners(ApplianceError):
+    key = "too_many_learners"
+    status = 400
+    message = N_("A class can have at most %(limit)d learners on this box.")
+    hint = N_("Split the list into two classes.")
+
+
+class WrongPin(ApplianceError):
+    key = "wrong_pin"
+    status = 403
+    message = N_("This PIN is not right.")
+    hint = N_("You can try %(left)d more times.")
+
+
+class TooManyTries(ApplianceError):
+    key = "too_many_tries"
+    status = 429
+    message = N_("Too many wrong tries from this device.")
+    hint = N_("Wait %(minutes)d minutes, then try again.")
+
+
+class UnknownClassCode(ApplianceError):
+    key = "unknown_class_code"
+    status = 404
+    message = N_("No class has this code.")
+    hint = N_("Look at the code on the teacher's screen and type its digits again.")
+
+
+class UnknownLearner(ApplianceError):
+    key = "unknown_learner"
+    status = 404
+    message = N_("This name is not in the class.")
+    hint = N_("Choose your name again, or ask your teacher.")
+
+
+class SessionNotOpen(ApplianceError):
+    key = "session_not_open"
+    status = 409
+    message = N_("The lesson is not open.")
+    hint = N_("Wait until your teacher opens it. Your text stays here.")
+
+
+class QuestionEmpty(ApplianceError):
+    key = "question_empty"
+    status = 400
+    message = N_("The question is empty.")
+    hint = N_("Write what you want to understand.")
+
+
+class QuestionTooLong(ApplianceError):
+    key = "question_too_long"
+    status = 400
+    message = N_("The question has %(length)d characters; the limit is %(limit)d.")
+    hint = N_("Make it shorter. Your text stays here.")
+
+
+class TooManyQuestions(ApplianceError):
+    key = "too_many_questions"
+    status = 429
+    message = N_("You already have %(limit)d questions waiting.")
+    hint = N_("Read the answers first. Your text stays here.")
+
+
+class EngineUnreachable(ApplianceError):
+    key = "engine_unreachable"
+    status = 503
+    message = N_("The language model is starting or being restarted.")
+    hint = N_("Questions are kept and answered as soon as it is back.")
+
+
+class AnswerFailed(ApplianceError):
+    key = "answer_failed"
+    status = 502
+    message = N_("The language model could not answer this question.")
+    hint = N_("Ask it in other words, or ask your teacher.")
+
+
+class DiskFull(ApplianceError):
+    key = "disk_full"
+    status = 507
+    message = N_("The box has no room left, so this was not saved.")
+    hint = N_("Tell your teacher. Nothing saved before is lost; free some room and send again.")
+
+
+class DatabaseBusy(ApplianceError):
+    key = "database_busy"
+    status = 503
+    message = N_("The box is busy saving.")
+    hint = N_("Send again in a few seconds. Your text stays here.")
+
+
+class SettingsRefused(ApplianceError):
+    key = "settings_refused"
+    message = N_("%(source)s: %(reason)s.")
+    hint = N_("Correct the setting and start again; docs/settings.md lists every one.")
+
+
+class AlreadyRunning(ApplianceError):
+    key = "already_running"
+    message = N_("Another Sandyq already serves the folder %(home)s.")
+    hint = N_("Stop it first, or choose another folder with SANDYQ_HOME.")
+
+
+class PortTaken(ApplianceError):
+    key = "port_taken"
+    message = N_("Port %(port)d is already in use.")
+    hint = N_("Stop the program that uses it, or choose another port with --port.")
+
+
+class DemoFailed(ApplianceError):
+    key = "demo_failed"
+    message = N_("The %(part)s did not start.")
+    hint = N_("Its last words are above. Correct that and start the demo again.")

@@ -1,0 +1,63 @@
+"""How the box feels: heat, memory, disk, load; in figures and in one word each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+# A Raspberry Pi slows itself at 80 °C; five degrees of warning are a few minutes of a lesson.
+WARM_CELSIUS = 75.0
+HOT_CELSIUS = 80.0
+# Below this the kernel starts to throw out the model's pages and every answer crawls.
+LEAST_MEMORY_FREE_SHARE = 0.08
+# SQLite's log, a backup and a pack in transit need this much; an SD card also slows when nearly full.
+LEAST_DISK_FREE_BYTES = 500 * 1024 * 1024
+# More runnable threads than this a core and the pages begin to wait for the model.
+MOST_LOAD_PER_CORE = 3.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One gauge: `share` from 0 to 1 for the bar, `mood` is good, watch or bad."""
+
+    name: str
+    share: float
+    value: str
+    mood: str
+
+
+def read(home: Path) -> list[Reading]:
+    """Return the gauges that this machine has; a mini-PC in a container may show no heat."""
+    return [*_heat(), _memory(), _disk(home), _load()]
+
+
+def _heat() -> list[Reading]:
+    sensors = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
+    hottest = max((entry.current for entries in sensors.values() for entry in entries), default=None)
+    if hottest is None:
+        return []
+    mood = "bad" if hottest >= HOT_CELSIUS else "watch" if hottest >= WARM_CELSIUS else "good"
+    return [Reading("heat", min(1.0, max(0.0, hottest / 100)), f"{hottest:.0f} °C", mood)]
+
+
+def _memory() -> Reading:
+    memory = psutil.virtual_memory()
+    free = memory.available / memory.total
+    mood = "bad" if free < LEAST_MEMORY_FREE_SHARE else "good"
+    used = (memory.total - memory.available) / 2**30
+    return Reading("memory", 1 - free, f"{used:.1f} / {memory.total / 2**30:.1f} GiB", mood)
+
+
+def _disk(home: Path) -> Reading:
+    disk = psutil.disk_usage(str(home))
+    mood = "bad" if disk.free < LEAST_DISK_FREE_BYTES else "good"
+    return Reading(
+        "disk", disk.used / disk.total, f"{disk.used / 2**30:.0f} / {disk.total / 2**30:.0f} GiB", mood
+    )
+
+
+def _load() -> Reading:
+    cores = psutil.cpu_count() or 1
+    load = psutil.getloadavg()[0]
+    mood = "watch" if load > cores * MOST_LOAD_PER_CORE else "good"
+    return Reading("load", min(1.0, load / cores), f"{load:.1f} / {cores}", mood)

@@ -1,0 +1,56 @@
+"""Say it in Kazakh, Russian or English.
+
+English sentences are the keys; the catalogues are plain `.po` files, read at start. There is no
+compile step that somebody can forget. A fourth language is a fourth file.
+"""
+
+import io
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from babel import Locale, negotiate_locale
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+
+FOLDER = Path(__file__).parent / "translations"
+SOURCE_LANGUAGE = "en"
+# Kazakh comes first wherever languages stand in a row.
+FIRST_LANGUAGE = "kk"
+
+
+@lru_cache(maxsize=1)
+def languages() -> dict[str, str]:
+    """Return the code and own name of each language, Kazakh first."""
+    codes = {SOURCE_LANGUAGE, *(path.parent.parent.name for path in FOLDER.glob("*/LC_MESSAGES/*.po"))}
+    ordered = sorted(codes, key=lambda code: (code != FIRST_LANGUAGE, code == SOURCE_LANGUAGE, code))
+    return {code: (Locale.parse(code).get_language_name(code) or code).capitalize() for code in ordered}
+
+
+@lru_cache(maxsize=8)
+def translations(code: str) -> NullTranslations:
+    """Return the catalogue of a language; English is the catalogue that changes nothing."""
+    path = FOLDER / code / "LC_MESSAGES" / "messages.po"
+    if code == SOURCE_LANGUAGE or not path.is_file():
+        return NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as source:
+        write_mo(compiled, read_po(source, locale=code))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def choose(wishes: Iterable[str | None], default: str) -> str:
+    """Return the first wish that is one of our languages; a wish may be `ru-RU` or `kk_KZ.UTF-8`."""
+    for wish in wishes:
+        tag = (wish or "").split(".")[0].replace("_", "-")
+        found = negotiate_locale([tag, tag.split("-")[0]], list(languages()), sep="-")
+        if found:
+            return found
+    return default
+
+
+def render(code: str, sentence: str, params: dict[str, object]) -> str:
+    """Return an error's sentence in a language."""
+    return translations(code).gettext(sentence) % params

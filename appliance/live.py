@@ -1,0 +1,110 @@
+"""Answers while they are being written: text that is not yet a fact, and who waits for it.
+
+In memory only: after a restart the question is asked again, so nothing here needs to survive.
+Threads meet under one condition; nobody holds it while writing to a socket or a disk.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a page may show of an open question."""
+
+    text: str = ""
+    place: int = 0  # 1 = next; 0 = being answered, or not known yet
+    finished: bool = False
+
+
+class LiveBoard:
+    """The newest state of every open question, and a version that grows with each change."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._progress: dict[str, Progress] = {}
+        self._stops: dict[str, threading.Event] = {}
+        self._version = 0
+        self._closed = False
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def begin(self, question_id: str) -> threading.Event:
+        """Start an answer afresh; the returned event is set when it must stop."""
+        stop = threading.Event()
+        with self._changed:
+            self._stops[question_id] = stop
+            self._set(question_id, Progress())
+        return stop
+
+    def append(self, question_id: str, piece: str) -> None:
+        with self._changed:
+            before = self._progress.get(question_id, Progress())
+            self._set(question_id, Progress(before.text + piece))
+
+    def finish(self, question_id: str) -> None:
+        """The answer is a fact now, or waits again: readers look in the database."""
+        with self._changed:
+            self._stops.pop(question_id, None)
+            self._progress.pop(question_id, None)
+            self._bump()
+
+    def stop(self, question_ids: Sequence[str]) -> None:
+        """Ask the writers of these answers to stop."""
+        with self._changed:
+            for question_id in question_ids:
+                if question_id in self._stops:
+                    self._stops[question_id].set()
+        self.touch()
+
+    def touch(self) -> None:
+        """Something that the class view shows has changed."""
+        with self._changed:
+            self._bump()
+
+    def set_places(self, waiting: Sequence[str]) -> None:
+        """Show the line as it stands now."""
+        with self._changed:
+            places = {question_id: Progress(place=place) for place, question_id in enumerate(waiting, 1)}
+            writing = {key: value for key, value in self._progress.items() if key in self._stops}
+            if {**places, **writing} != self._progress:
+                self._progress = {**places, **writing}
+                self._bump()
+
+    def progress(self, question_id: str) -> Progress:
+        with self._changed:
+            return self._progress.get(question_id, Progress(finished=True))
+
+    def wait(self, seen_version: int, timeout_seconds: float) -> int:
+        """Sleep until something changed since `seen_version`; return the version now."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._version != seen_version or self._closed, timeout_seconds)
+            return self._version
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but not past the end of the process."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, seconds)
+
+    def close(self) -> None:
+        """The process ends: let every stream go."""
+        with self._changed:
+            self._closed = True
+            for stop in self._stops.values():
+                stop.set()
+            self._changed.notify_all()
+
+    def _set(self, question_id: str, progress: Progress) -> None:
+        self._progress[question_id] = progress
+        self._bump()
+
+    def _bump(self) -> None:
+        self._version += 1
+        self._changed.notify_all()

@@ -1,0 +1,206 @@
+"""Questions and their answers: asked, waiting, answered. The only writer of `question`.
+
+The table is the queue: a question is claimed with an UPDATE that must change its row, and whatever
+a killed process had claimed waits again at the next start. A question is counted once, however often
+its form is sent.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlite_utils import Database
+
+from appliance import events
+from appliance.roster import Learner
+from appliance.sessions import Session
+from sync.event import Event, Value
+
+# After this many answers cut off in the middle the question itself is suspect: it must not take the
+# engine down for the whole class again.
+MAX_ATTEMPTS = 3
+OPEN_STATES = ("waiting", "answering")
+
+
+@dataclass(frozen=True)
+class Question:
+    id: str
+    session_id: str
+    learner_id: str
+    text: str
+    language: str
+    asked_at: datetime
+    state: str
+    attempts: int
+    answer: str | None
+    model: str | None
+    error: str | None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a question ended. `duration_ms` runs from asking to the last word, waiting included."""
+
+    outcome: str  # answered, failed or stopped
+    text: str = ""
+    model: str = ""
+    model_sha256: str = ""
+    duration_ms: int = 0
+    answer_tokens: int = 0
+    error: str | None = None
+
+
+def was_asked(db: Database, submission: str) -> bool:
+    """Return whether this very form has arrived before: over bad Wi-Fi a browser sends it again."""
+    return bool(db.table("question").count_where("submission = ?", [submission]))
+
+
+def ask(
+    db: Database,
+    session: Session,
+    learner: Learner,
+    text: str,
+    *,
+    language: str,
+    submission: str,
+    now: datetime,
+) -> str:
+    """Save a question and its event, and return its id. `was_asked` tells a form that comes twice."""
+    question_id = secrets.token_hex(8)
+    db.table("question").insert(
+        {
+            "id": question_id,
+            "submission": submission,
+            "session_id": session.id,
+            "learner_id": learner.id,
+            "text": text,
+            "language": language,
+            "asked_at": now.isoformat(),
+        }
+    )
+    fields: dict[str, Value] = {
+        "question_id": question_id,
+        "learner_name": learner.name,
+        "text": text,
+        "language": language,
+        "characters": len(text),
+    }
+    events.record(db, Event("question_asked", now, session.id, learner.id, fields))
+    return question_id
+
+
+def claim_next(db: Database) -> Question | None:
+    """Take the question that waits longest, or None. First come, first served."""
+    rows = list(
+        db.query(
+            "UPDATE question SET state = 'answering', attempts = attempts + 1 WHERE id = "
+            "(SELECT id FROM question WHERE state = 'waiting' ORDER BY asked_at, id LIMIT 1) "
+            "AND state = 'waiting' RETURNING *"
+        )
+    )
+    return _question(rows[0]) if rows else None
+
+
+def release(db: Database, question_id: str, *, counts_as_attempt: bool) -> None:
+    """Put a claimed question back in its place in line."""
+    db.execute(
+        "UPDATE question SET state = 'waiting', attempts = attempts - ? WHERE id = ? AND state = 'answering'",
+        [0 if counts_as_attempt else 1, question_id],
+    )
+
+
+def release_all(db: Database) -> None:
+    """At start: what a killed process was answering waits again in its old place, without blame."""
+    db.execute("UPDATE question SET state = 'waiting', attempts = attempts - 1 WHERE state = 'answering'")
+
+
+def finish(db: Database, question: Question, answer: Answer, *, now: datetime) -> bool:
+    """Save how a question ended, once, with its event. Returns False if it had ended before (stopped)."""
+    changed = db.execute(
+        "UPDATE question SET state = ?, answer = ?, model = ?, error = ?, finished_at = ? "
+        "WHERE id = ? AND state IN ('waiting', 'answering')",
+        [answer.outcome, answer.text, answer.model, answer.error, now.isoformat(), question.id],
+    ).rowcount
+    if not changed:
+        return False
+    fields: dict[str, Value] = {
+        "question_id": question.id,
+        "text": answer.text,
+        "outcome": answer.outcome,
+        "model": answer.model,
+        "model_sha256": answer.model_sha256,
+        "duration_ms": answer.duration_ms,
+        "answer_tokens": answer.answer_tokens,
+        "language": question.language,
+    }
+    events.record(db, Event("answer_finished", now, question.session_id, question.learner_id, fields))
+    return True
+
+
+def stop_session(db: Database, session: Session, *, now: datetime) -> list[str]:
+    """End every open question of a lesson as stopped; return their ids."""
+    rows = list(
+        db.query(
+            "SELECT * FROM question WHERE session_id = ? AND state IN ('waiting', 'answering')", [session.id]
+        )
+    )
+    for question in map(_question, rows):
+        waited_ms = int((now - question.asked_at).total_seconds() * 1000)
+        finish(db, question, Answer("stopped", duration_ms=waited_ms), now=now)
+    return [row["id"] for row in rows]
+
+
+def get(db: Database, question_id: str) -> Question:
+    return _question(next(iter(db.query("SELECT * FROM question WHERE id = ?", [question_id]))))
+
+
+def of_learner(db: Database, learner_id: str, *, newest: int) -> list[Question]:
+    """Return a learner's latest questions, newest first."""
+    rows = db.query(
+        "SELECT * FROM question WHERE learner_id = ? ORDER BY asked_at DESC, id DESC LIMIT ?",
+        [learner_id, newest],
+    )
+    return [_question(row) for row in rows]
+
+
+def open_count(db: Database, learner_id: str) -> int:
+    return db.table("question").count_where(
+        "learner_id = ? AND state IN ('waiting', 'answering')", [learner_id]
+    )
+
+
+def waiting_ids(db: Database) -> Sequence[str]:
+    """Return the waiting questions in the order they will be answered."""
+    rows = db.query("SELECT id FROM question WHERE state = 'waiting' ORDER BY asked_at, id")
+    return [row["id"] for row in rows]
+
+
+def latest_by_learner(db: Database, session: Session) -> dict[str, Question]:
+    """Return each learner's newest question of this lesson, open ones before finished ones."""
+    rows = db.query(
+        "SELECT * FROM question WHERE session_id = ? "
+        "ORDER BY state IN ('waiting', 'answering'), asked_at DESC, id",
+        [session.id],
+    )
+    newest: dict[str, Question] = {}
+    for question in map(_question, rows):
+        if question.is_open or question.learner_id not in newest:
+            newest[question.learner_id] = question
+    return newest
+
+
+def count_by_learner(db: Database, session: Session) -> dict[str, int]:
+    rows = db.query(
+        "SELECT learner_id, count(*) AS asked FROM question WHERE session_id = ? GROUP BY 1", [session.id]
+    )
+    return {row["learner_id"]: row["asked"] for row in rows}
+
+
+def _question(row: dict[str, object]) -> Question:
+    known = {name: row[name] for name in Question.__dataclass_fields__}
+    return Question(**{**known, "asked_at": datetime.fromisoformat(str(row["asked_at"]))})  # type: ignore[arg-type]  # columns are typed by the STRICT table

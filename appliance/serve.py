@@ -1,0 +1,112 @@
+"""Run the pages: wire settings, database, assistant, announcement and the web server together.
+
+A door: it reads settings and builds objects, and stops them in the right order on SIGTERM.
+"""
+
+import ipaddress
+import logging
+import signal
+import sys
+from types import FrameType
+
+from cheroot import wsgi
+
+from appliance import database, discovery
+from appliance.app import create_app
+from appliance.assistant import Assistant
+from appliance.engine_client import EngineClient
+from appliance.errors import PortTaken
+from appliance.live import LiveBoard
+from appliance.settings import Settings
+from appliance.web.context import Services
+from models.errors import ModelsError
+from models.store import Store
+
+log = logging.getLogger(__name__)
+
+# Thirty learners who wait hold a stream each, the teacher one, and pages need a few more.
+HTTP_THREADS = 40
+# Streams notice the end within a heartbeat; a box that is switched off must not wait for a slow phone.
+STOP_SECONDS = 3
+
+
+class _Server(wsgi.Server):
+    """Cheroot with its faults in our journal."""
+
+    def error_log(self, msg: str = "", level: int = logging.WARNING, traceback: bool = False) -> None:
+        log.log(level, msg, exc_info=traceback)
+
+
+def serve_web(settings: Settings) -> None:
+    """Serve the classroom's pages until SIGTERM or SIGINT.
+
+    Raises:
+        AlreadyRunning, PortTaken: with the next step.
+    """
+    with database.sole_server(settings.home):
+        database.prepare(settings.sync.database_path)
+        services = _services(settings)
+        server = _Server(
+            (settings.web.host, settings.web.port),
+            create_app(services),
+            numthreads=HTTP_THREADS,
+            shutdown_timeout=STOP_SECONDS,
+        )
+        try:
+            server.prepare()
+        except OSError as error:
+            raise PortTaken(port=settings.web.port) from error
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stop)
+        announcement = discovery.Announcement(services.addresses, settings.web.port)
+        services.assistant.start()
+        if services.addresses:
+            announcement.open()
+        try:
+            log.info("pages at http://%s:%d", settings.web.host, server.bind_addr[1])
+            server.serve()
+        except SystemExit:
+            log.info("stopping")
+        finally:
+            services.assistant.close()
+            announcement.close()
+            server.stop()
+
+
+def _services(settings: Settings) -> Services:
+    board = LiveBoard()
+    client = EngineClient(settings.engine.url or f"http://{settings.engine.host}:{settings.engine.port}")
+    path = settings.sync.database_path
+    return Services(
+        home=settings.home,
+        database=path,
+        language=settings.language,
+        assistant=Assistant(path, client, board, in_flight=settings.engine.sequences),
+        board=board,
+        # A box that serves only itself has nothing to announce.
+        addresses=[] if _is_loopback(settings.web.host) else discovery.lan_addresses(),
+        port=settings.web.port,
+        model_languages=_model_languages(settings),
+    )
+
+
+def _model_languages(settings: Settings) -> tuple[str, ...]:
+    """Return what the model in use was made for; a server that stands in says nothing about its own."""
+    try:
+        card = None if settings.engine.url else Store(settings.home).current()
+    except ModelsError as error:
+        # The engine says what is wrong with the model; pages come up all the same.
+        log.warning("%s", error)
+        return ()
+    return tuple(card.languages) if card else ()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

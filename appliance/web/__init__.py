@@ -1,0 +1,1 @@
+"""The pages: what a browser sees. Rules live in `appliance`, bytes and words live here."""

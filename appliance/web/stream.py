@@ -1,0 +1,97 @@
+"""Server-sent events: an answer as it is written, the class as it works.
+
+Each new connection first gets the whole state and then the changes, so a phone that lost the Wi-Fi
+for a minute needs nothing special: its browser connects again and the page is right.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from flask import Response, stream_with_context
+from sqlite_utils import Database
+
+from appliance import questions
+from appliance.database import connection
+from appliance.live import LiveBoard
+
+# A comment this often keeps the line open and finds a browser that is gone.
+HEARTBEAT_SECONDS = 10.0
+# The browser's pause before it connects again.
+RETRY_MILLISECONDS = 2000
+# The class view gathers what happened in this time into one picture.
+CLASS_SECONDS = 1.0
+# Gauges move by themselves; the class view looks at least this often.
+CLASS_REFRESH_SECONDS = 5.0
+
+
+def event_stream(parts: Iterator[str]) -> Response:
+    """Return the answer that sends these parts as they come."""
+    response = Response(stream_with_context(parts), mimetype="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"  # a proxy in front must not collect the words
+    return response
+
+
+def follow_questions(
+    board: LiveBoard, database: Path, learner_id: str, render: Callable[[questions.Question], str]
+) -> Iterator[str]:
+    """Yield the events of one learner's open questions until all are finished."""
+    # The request's own connection is closed before the stream begins.
+    with connection(database) as db:
+        yield from _follow_questions(board, db, learner_id, render)
+
+
+def _follow_questions(
+    board: LiveBoard, db: Database, learner_id: str, render: Callable[[questions.Question], str]
+) -> Iterator[str]:
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    newest = questions.of_learner(db, learner_id, newest=10)
+    shown: dict[str, tuple[int, int]] = {q.id: (-1, -1) for q in newest if q.is_open}
+    while shown and not board.closed:
+        seen = board.version
+        for question_id in list(shown):
+            progress = board.progress(question_id)
+            if progress.finished:
+                question = questions.get(db, question_id)
+                if not question.is_open:
+                    yield _event("finished", question=question_id, html=render(question))
+                    del shown[question_id]
+                continue
+            length, place = shown[question_id]
+            if place != progress.place:
+                yield _event("place", question=question_id, place=progress.place)
+            if length != len(progress.text):
+                # A shorter text means that the answer began again: send it whole.
+                start = length if 0 <= length < len(progress.text) else 0
+                yield _event("text", question=question_id, start=start, text=progress.text[start:])
+            shown[question_id] = (len(progress.text), progress.place)
+        if shown and board.wait(seen, HEARTBEAT_SECONDS) == seen:
+            yield ": still here\n\n"
+    if not shown:
+        yield _event("done")
+
+
+def follow_class(board: LiveBoard, database: Path, render: Callable[[Database], str]) -> Iterator[str]:
+    """Yield the teacher's picture of the class whenever it looks different."""
+    with connection(database) as db:
+        yield from _follow_class(board, lambda: render(db))
+
+
+def _follow_class(board: LiveBoard, render: Callable[[], str]) -> Iterator[str]:
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    last = ""
+    while not board.closed:
+        seen = board.version
+        picture = render()
+        if picture != last:
+            yield _event("class", html=picture)
+            last = picture
+        else:
+            yield ": still here\n\n"
+        board.wait(seen, CLASS_REFRESH_SECONDS)
+        # Words of thirty answers come many times a second; the teacher's eye does not.
+        board.pause(CLASS_SECONDS)
+
+
+def _event(name: str, **fields: object) -> str:
+    return f"event: {name}\ndata: {json.dumps(fields, ensure_ascii=False)}\n\n"
