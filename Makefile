@@ -44,7 +44,7 @@ test: setup lint
 
 .PHONY: bench
 bench: setup
-	@.venv/bin/python tests/bench/run.py
+	@.venv/bin/python -m tests.bench.run
 
 .PHONY: lint
 lint: $(SET_UP_TEST)
