@@ -7,6 +7,8 @@ become sentences of this room inside `write_transaction`. Keeps out: tables.
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +39,7 @@ _FAULTS: dict[int, type[SyncError]] = {
 def open_database(path: Path) -> sqlite_utils.Database:
     """Open (or create) the file for the calling thread; the caller closes it."""
     with translated_faults():
+        _create_private(path)
         # isolation_level=None: Python never begins a transaction behind our back.
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
         try:
@@ -50,6 +53,14 @@ def open_database(path: Path) -> sqlite_utils.Database:
         except BaseException:
             connection.close()
             raise
+
+
+def _create_private(path: Path) -> None:
+    """The file holds names: only this account reads it. SQLite gives its side files the same mode."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError as fault:
+        raise (DiskFull if fault.errno == errno.ENOSPC else DatabaseUnavailable) from fault
 
 
 def migrate(db: sqlite_utils.Database, *sets: Migrations) -> None:

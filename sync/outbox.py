@@ -7,17 +7,22 @@ so both are there or neither is. This module alone writes the tables `outbox`,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from sync.database import translated_faults
-from sync.errors import EventOutsideTransaction
-from sync.event import Event, allowed_row
+from sync.anonymise import anonymise
+from sync.batch import CLOCK_UNCONFIRMED, MAX_EVENTS, Batch, pack_rows, read_batch
+from sync.database import translated_faults, write_transaction
+from sync.errors import EventOutsideTransaction, ReceiptForAnotherBatch
+from sync.event import AllowedRow, Event, allowed_row
+from sync.receipt import Receipt
 
 EPOCH_BYTES = 8  # enough that two databases of one box never share an epoch by chance
 SEED_BYTES = 32  # decides the session numbers of the next batch; drawn anew for each
@@ -111,3 +116,110 @@ def status(db: Database) -> OutboxStatus:
         ).fetchone()
     last = datetime.fromisoformat(done[2]).astimezone(UTC) if done[2] else None
     return OutboxStatus(waiting, sealed[0], int(sealed[1]), done[0], int(done[1]), last)
+
+
+# Batches ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SealedBatch:
+    """A batch on its way: the bytes that are sent, again and again, until a receipt comes."""
+
+    id: int
+    seq: int
+    events: int
+    blob_id: bytes
+    sha256: bytes
+    sealed: bytes
+
+
+Seal = Callable[[Batch, bytes], bytes]  # the batch and a fresh blob id; returns the envelope
+
+
+def cut_batch(db: Database, box_kid: bytes, seal: Seal) -> bool:
+    """Number, seal and store the oldest waiting events in one transaction; False when none wait.
+
+    A crash before the commit leaves the events waiting; after it the same bytes are sent for ever.
+    """
+    with write_transaction(db):
+        batch = _next_batch(db, box_kid)
+        if batch is None:
+            return False
+        blob_id = secrets.token_bytes(16)
+        sealed = seal(batch, blob_id)
+        sha256 = hashlib.sha256(sealed).digest()
+        cursor = db.execute(
+            "INSERT INTO batch (epoch, seq, lo, hi, events, blob_id, sha256, body, sealed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                *(batch.epoch, batch.seq, batch.lo, batch.hi, batch.events),
+                *(blob_id, sha256, batch.to_bytes(), sealed),
+            ],
+        )
+        db.execute(
+            "UPDATE outbox SET batch_id = ? WHERE id IN"
+            " (SELECT id FROM outbox WHERE batch_id IS NULL ORDER BY id LIMIT ?)",
+            [cursor.lastrowid, batch.events],
+        )
+        # A fresh seed: what numbered these sessions is forgotten with this commit.
+        db.execute(
+            "UPDATE sync_state SET next_seq = ?, next_number = ?, previous_sha256 = ?, seed = ?",
+            [batch.seq + 1, batch.hi + 1, sha256, secrets.token_bytes(SEED_BYTES)],
+        )
+        return True
+
+
+def find_next_batch(db: Database, box_kid: bytes) -> Batch | None:
+    """Return exactly what the next envelope holds: the oldest batch under way, else the next to cut."""
+    with translated_faults(), db.atomic():
+        row = db.execute("SELECT body FROM batch WHERE receipt IS NULL ORDER BY id LIMIT 1").fetchone()
+        return read_batch(row[0]) if row else _next_batch(db, box_kid)
+
+
+def find_oldest_sealed(db: Database) -> SealedBatch | None:
+    """Return the batch to send next."""
+    with translated_faults():
+        row = db.execute(
+            "SELECT id, seq, events, blob_id, sha256, sealed FROM batch"
+            " WHERE receipt IS NULL ORDER BY id LIMIT 1"
+        ).fetchone()
+    return SealedBatch(*row) if row else None
+
+
+def settle(db: Database, receipt: Receipt, signed: bytes) -> None:
+    """Let go of the batch a verified receipt confirms; its ledger row stays for ever.
+
+    `contiguous_high` is not trusted to confirm other batches: a copied card may share this epoch.
+    """
+    with write_transaction(db):
+        found = db.execute(
+            "SELECT id FROM batch WHERE epoch = ? AND seq = ? AND events = ? AND blob_id = ? AND sha256 = ?",
+            [receipt.epoch, receipt.seq, receipt.events, receipt.blob_id, receipt.sha256],
+        ).fetchone()
+        if found is None:
+            raise ReceiptForAnotherBatch
+        db.execute(
+            "UPDATE batch SET body = NULL, sealed = NULL, receipt = ?, receipted_at = ?"
+            " WHERE id = ? AND receipt IS NULL",
+            [signed, receipt.server_time.isoformat(), found[0]],
+        )
+        db.execute("DELETE FROM outbox WHERE batch_id = ?", [found[0]])
+
+
+def _next_batch(db: Database, box_kid: bytes) -> Batch | None:
+    """Build the batch the waiting events would make now; the stored seed makes it repeatable."""
+    rows = db.execute(
+        "SELECT kind, day, session_id, fields FROM outbox WHERE batch_id IS NULL ORDER BY id LIMIT ?",
+        [MAX_EVENTS],
+    ).fetchall()
+    if not rows:
+        return None
+    epoch, seq, number, previous, seed = db.execute(
+        "SELECT epoch, next_seq, next_number, previous_sha256, seed FROM sync_state"
+    ).fetchone()
+    allowed = (
+        AllowedRow(kind, date.fromisoformat(day), session_id, json.loads(fields))
+        for kind, day, session_id, fields in rows
+    )
+    payload = pack_rows(anonymise(allowed, seed))
+    return Batch(box_kid, epoch, seq, previous, number, number + len(rows) - 1, CLOCK_UNCONFIRMED, payload)

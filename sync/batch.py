@@ -1,0 +1,243 @@
+"""A numbered group of rows, packed as columns.
+
+A batch keeps its number and bytes for ever: a retry repeats it exactly, so the
+region can tell a retry from new work. The decoder trusts nothing: it limits
+what a small file may unpack to, and refuses columns and words that no box may
+send. docs/envelope.md describes the bytes. Pure.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sync import cbor
+from sync.anonymise import LeavingRow
+from sync.errors import BatchMalformed, BatchOversized, UnknownColumn
+from sync.event import KINDS, HexPrefix, Log2, OneOf, Rule, Stays, Whole
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+# Two thousand rows are about six kilobytes sealed: three seconds at 20 kbit/s, and cutting them
+# holds the write lock for a few hundredths of a second.
+MAX_EVENTS = 2_000
+# Two thousand rows of ten columns at nine bytes a value would be 180 kB; more is a bomb.
+MAX_UNPACKED_BYTES = 256 * 1024
+# A batch body is its payload and about a hundred bytes of numbers.
+MAX_BODY_BYTES = MAX_UNPACKED_BYTES + 1024
+COMPRESSION_LEVEL = 19  # batches are small and cut twice a day; the link is what is scarce
+MAX_WINDOW_LOG = 18  # a frame may not ask for more memory than the limit above
+
+FIRST_DAY = date(1970, 1, 1)
+LAST_DAY = date(2199, 12, 31)
+
+KID_BYTES = 8
+EPOCH_BYTES = 8
+SHA256_BYTES = 32
+NO_PREVIOUS = bytes(SHA256_BYTES)
+
+CLOCK_UNKNOWN, CLOCK_UNCONFIRMED, CLOCK_CONFIRMED = range(3)
+ROWS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a box signs: where the rows stand in its history, and the rows, packed."""
+
+    box_kid: bytes
+    epoch: bytes  # drawn with the box's database
+    seq: int  # 1, 2, 3, ... inside the epoch
+    previous_sha256: bytes  # of the sealed batch before; zeros before the first
+    lo: int  # number of the first event, counted inside the epoch
+    hi: int
+    clock_quality: int
+    payload: bytes
+
+    @property
+    def events(self) -> int:
+        return self.hi - self.lo + 1
+
+    def to_bytes(self) -> bytes:
+        """Return the one form of this batch."""
+        return cbor.write(
+            [
+                self.box_kid,
+                self.epoch,
+                self.seq,
+                self.previous_sha256,
+                self.lo,
+                self.hi,
+                self.events,
+                self.clock_quality,
+                self.payload,
+            ]
+        )
+
+
+def read_batch(body: bytes) -> Batch:
+    """Return the batch a box signed; its rows are still packed."""
+    try:
+        fields = cbor.array(cbor.read(body), 9)
+        batch = Batch(
+            cbor.octets(fields[0], KID_BYTES),
+            cbor.octets(fields[1], EPOCH_BYTES),
+            cbor.whole(fields[2], 1),
+            cbor.octets(fields[3], SHA256_BYTES),
+            cbor.whole(fields[4], 1),
+            cbor.whole(fields[5], fields[4]),
+            cbor.whole(fields[7], CLOCK_UNKNOWN, CLOCK_CONFIRMED),
+            cbor.octets(fields[8]),
+        )
+        cbor.whole(fields[6], batch.events, batch.events)
+    except (cbor.NotOurCbor, TypeError) as fault:
+        raise BatchMalformed from fault
+    if batch.events > MAX_EVENTS:
+        raise BatchOversized
+    return batch
+
+
+# Rows and columns -----------------------------------------------------------------
+
+
+def _leaving_rules() -> dict[str, Rule]:
+    """Return every field that may leave, with its rule; a field has one meaning in all kinds."""
+    rules: dict[str, Rule] = {}
+    for kind in KINDS.values():
+        for name, rule in kind.fields.items():
+            if isinstance(rule, Stays):
+                continue
+            if rules.setdefault(name, rule) != rule:
+                raise ValueError(f"{name} leaves in two ways")
+    return rules
+
+
+RULES = _leaving_rules()
+COLUMNS = ("kind", "session", "day", *sorted(RULES))
+
+
+def pack_rows(rows: Sequence[LeavingRow]) -> bytes:
+    """Return the rows as compressed columns. Columns without a value are left out."""
+    first = min(row.day for row in rows)
+    columns: dict[str, list[object]] = {
+        "kind": _words([row.kind for row in rows]),
+        "session": [row.session for row in rows],
+        "day": [(row.day - first).days for row in rows],
+    }
+    for name, rule in RULES.items():
+        values = [row.fields.get(name) for row in rows]
+        if any(value is not None for value in values):
+            columns[name] = _words(values) if isinstance(rule, OneOf | HexPrefix) else list(values)
+    record = [ROWS_VERSION, len(rows), (first - FIRST_DAY).days, columns]
+    return zstd.compress(cbor.write(record), level=COMPRESSION_LEVEL)
+
+
+def unpack_rows(payload: bytes) -> tuple[LeavingRow, ...]:
+    """Return the rows, or refuse the whole payload."""
+    try:
+        record = cbor.array(cbor.read(_decompress(payload)), 4)
+        cbor.whole(record[0], ROWS_VERSION, ROWS_VERSION)
+        if cbor.whole(record[1], 1) > MAX_EVENTS:
+            raise BatchOversized
+        return _rows_from(record[1], cbor.whole(record[2]), record[3])
+    except (cbor.NotOurCbor, OverflowError) as fault:
+        raise BatchMalformed from fault
+
+
+def _rows_from(count: int, first: int, columns: object) -> tuple[LeavingRow, ...]:
+    if not isinstance(columns, dict):
+        raise BatchMalformed
+    if set(columns) - set(COLUMNS):
+        raise UnknownColumn
+    kinds = _read_words(columns.get("kind"), count, OneOf(tuple(KINDS)))
+    sessions = [cbor.whole(number, 0, count - 1) for number in cbor.array(columns.get("session"), count)]
+    last = (LAST_DAY - FIRST_DAY).days - first
+    days = [cbor.whole(offset, 0, last) for offset in cbor.array(columns.get("day"), count)]
+    fields = {name: _read_column(columns[name], count, RULES[name]) for name in RULES if name in columns}
+    return tuple(
+        _row(kind, sessions[at], FIRST_DAY + timedelta(days=first + days[at]), fields, at)
+        for at, kind in enumerate(kinds)
+    )
+
+
+def _row(
+    kind: object, session: int, day: date, columns: Mapping[str, list[str | int | None]], at: int
+) -> LeavingRow:
+    if not isinstance(kind, str):
+        raise BatchMalformed
+    fields: dict[str, str | int] = {}
+    for name, column in columns.items():
+        value = column[at]
+        if value is None:
+            continue
+        if name not in KINDS[kind].fields:
+            raise UnknownColumn  # a known column, but not for this kind
+        fields[name] = value
+    return LeavingRow(kind, session, day, fields)
+
+
+def _words(values: Sequence[str | int | None]) -> list[object]:
+    """Return a column of words as its dictionary and a number (or nothing) for each row."""
+    dictionary = sorted({value for value in values if isinstance(value, str)})
+    place = {word: number for number, word in enumerate(dictionary)}
+    return [dictionary, [place[value] if isinstance(value, str) else None for value in values]]
+
+
+def _read_words(column: object, count: int, rule: OneOf | HexPrefix) -> list[str | int | None]:
+    dictionary, numbers = cbor.array(column, 2)
+    words = [_allowed_word(word, rule) for word in cbor.array(dictionary)]
+    if words != sorted(set(words)):
+        raise BatchMalformed
+    return [
+        None if number is None else words[cbor.whole(number, 0, len(words) - 1)]
+        for number in cbor.array(numbers, count)
+    ]
+
+
+def _allowed_word(word: object, rule: OneOf | HexPrefix) -> str:
+    if not isinstance(word, str):
+        raise BatchMalformed
+    match rule:
+        case OneOf(words):
+            allowed = word in words
+        case HexPrefix(digits):
+            allowed = len(word) == digits and set(word) <= set("0123456789abcdef")
+    if not allowed:
+        raise BatchMalformed
+    return word
+
+
+def _read_column(column: object, count: int, rule: Rule) -> list[str | int | None]:
+    match rule:
+        case OneOf() | HexPrefix():
+            return _read_words(column, count, rule)
+        case Whole(lowest, highest):
+            return _read_numbers(column, count, lowest, highest)
+        case Log2(highest):
+            return _read_numbers(column, count, 0, highest)
+        case Stays():
+            raise UnknownColumn
+
+
+def _read_numbers(column: object, count: int, lowest: int, highest: int) -> list[str | int | None]:
+    return [
+        None if value is None else cbor.whole(value, lowest, highest) for value in cbor.array(column, count)
+    ]
+
+
+def _decompress(payload: bytes) -> bytes:
+    """Unpack one whole frame, stopping at the limit however much the frame promises."""
+    unpacker = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})
+    try:
+        data = unpacker.decompress(payload, max_length=MAX_UNPACKED_BYTES + 1)
+    except zstd.ZstdError as fault:
+        raise BatchMalformed from fault
+    if len(data) > MAX_UNPACKED_BYTES:
+        raise BatchOversized
+    if not unpacker.eof or unpacker.unused_data:
+        raise BatchMalformed
+    return data

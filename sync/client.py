@@ -1,0 +1,218 @@
+"""The box's side: be taken in by a region once, then send until nothing waits.
+
+A run may be killed at any moment and started again: a batch is stored before it
+is sent, the same bytes are sent again, and only a receipt the region signed
+over them removes it. Nothing here holds a transaction while it waits for the
+line. This module alone writes `enrolment.json`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from sqlite_utils import Database
+
+from sync import outbox
+from sync.batch import Batch
+from sync.database import migrate, open_database
+from sync.enrolment_code import mark_of, read_code
+from sync.envelope import CONTENT_KEY_BYTES, REGION_ID_BYTES, Recipient, seal
+from sync.errors import (
+    AlreadyEnrolled,
+    AnswerUnreadable,
+    KeyDamaged,
+    NotEnrolled,
+    ReceiptForAnotherBatch,
+    WrongRegion,
+)
+from sync.keys import (
+    SEALING_PUBLIC_BYTES,
+    SIGNING_PUBLIC_BYTES,
+    SigningKey,
+    ensure_device_key,
+    get_device_key,
+    read_private,
+    region_fingerprint,
+    save_private,
+)
+from sync.receipt import verify_receipt
+from sync.settings import SyncSettings
+from sync.transport import HttpTransport, Transport, check_address
+
+ENROLMENT_FILE = "enrolment.json"
+MAX_NAME_LETTERS = 100
+# What the box proves when it signs its request: that it holds the key, and for this code only.
+ENROL_CONTEXT = b"sandyq/enrol/1"
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """Which region this box belongs to, and how it is recognised there."""
+
+    region_url: str
+    region_name: str
+    region_id: bytes
+    sealing_public: bytes
+    receipt_public: bytes
+    box_label: str  # the random name the region's page shows
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Enrolment({self.region_name}, {self.box_label})"
+
+    @property
+    def recipient(self) -> Recipient:
+        return Recipient(self.region_id, self.sealing_public)
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What one run brought to the region."""
+
+    batches: int
+    events: int
+
+
+def find_enrolment(settings: SyncSettings) -> Enrolment | None:
+    """Return the enrolment, or None before the box has one."""
+    content = read_private(settings.home / ENROLMENT_FILE)
+    if content is None:
+        return None
+    try:
+        return _read_enrolment(json.loads(content))
+    except (ValueError, AnswerUnreadable) as fault:
+        raise KeyDamaged(name=ENROLMENT_FILE) from fault
+
+
+def get_enrolment(settings: SyncSettings) -> Enrolment:
+    """Return the enrolment; raise before the box has one."""
+    enrolment = find_enrolment(settings)
+    if enrolment is None:
+        raise NotEnrolled
+    return enrolment
+
+
+def enrol(settings: SyncSettings, region_url: str, code: str) -> Enrolment:
+    """Join the region that issued the code. After a lost answer the same code works again."""
+    url, typed = check_address(region_url), read_code(code)
+    before = find_enrolment(settings)
+    # Batches already sealed to one region cannot be opened by another.
+    if before is not None and mark_of(_fingerprint(before)) != typed.mark:
+        raise AlreadyEnrolled
+    device = ensure_device_key(settings.home)
+    request = {
+        "code": typed.secret,
+        "device_key": _text(device.public),
+        "proof": _text(device.sign(ENROL_CONTEXT + typed.secret.encode())),
+        "software": version("sandyq"),
+    }
+    answer = HttpTransport(url).enrol(request)
+    enrolment = _read_enrolment(answer | {"region_url": url})
+    if mark_of(_fingerprint(enrolment)) != typed.mark:
+        raise WrongRegion
+    content = json.dumps(_as_record(enrolment), indent=1).encode()
+    save_private(settings.home / ENROLMENT_FILE, content, replace=True)
+    return enrolment
+
+
+def open_outbox(settings: SyncSettings) -> Database:
+    """Open the box's database with the outbox's tables in place; the caller closes it."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    db = open_database(settings.database_path)
+    try:
+        migrate(db, outbox.migrations)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def run(settings: SyncSettings) -> RunReport:
+    """Send everything that waits; raise when the region cannot be reached or refuses."""
+    enrolment, device = get_enrolment(settings), get_device_key(settings.home)
+    db = open_outbox(settings)
+    try:
+        return send_all(db, device, enrolment, HttpTransport(enrolment.region_url, enrolment.token))
+    finally:
+        db.close()
+
+
+def send_all(db: Database, device: SigningKey, enrolment: Enrolment, transport: Transport) -> RunReport:
+    """Send the oldest batch, settle it, cut the next, until nothing waits."""
+
+    def seal_for_region(batch: Batch, blob_id: bytes) -> bytes:
+        key = secrets.token_bytes(CONTENT_KEY_BYTES)
+        return seal(batch, device, enrolment.recipient, blob_id=blob_id, content_key=key)
+
+    batches = events = 0
+    while True:
+        waiting = outbox.find_oldest_sealed(db)
+        if waiting is None:
+            if not outbox.cut_batch(db, device.kid, seal_for_region):
+                return RunReport(batches, events)
+            continue
+        signed = transport.send(waiting.sealed)
+        receipt = verify_receipt(signed, enrolment.receipt_public)
+        if receipt.sha256 != waiting.sha256 or receipt.box_kid != device.kid:
+            raise ReceiptForAnotherBatch
+        outbox.settle(db, receipt, signed)
+        batches, events = batches + 1, events + waiting.events
+
+
+# The file and the answer: the same names, checked the same way ------------------------
+
+
+def _as_record(enrolment: Enrolment) -> dict[str, str]:
+    return {
+        "region_url": enrolment.region_url,
+        "region_name": enrolment.region_name,
+        "region_id": _text(enrolment.region_id),
+        "sealing_key": _text(enrolment.sealing_public),
+        "receipt_key": _text(enrolment.receipt_public),
+        "box_label": enrolment.box_label,
+        "token": enrolment.token,
+    }
+
+
+def _read_enrolment(record: dict[str, Any]) -> Enrolment:
+    return Enrolment(
+        _word(record, "region_url"),
+        _word(record, "region_name")[:MAX_NAME_LETTERS],
+        _octets(record, "region_id", REGION_ID_BYTES),
+        _octets(record, "sealing_key", SEALING_PUBLIC_BYTES),
+        _octets(record, "receipt_key", SIGNING_PUBLIC_BYTES),
+        _word(record, "box_label")[:MAX_NAME_LETTERS],
+        _word(record, "token"),
+    )
+
+
+def _fingerprint(enrolment: Enrolment) -> bytes:
+    return region_fingerprint(enrolment.sealing_public, enrolment.receipt_public)
+
+
+def _word(record: dict[str, Any], name: str) -> str:
+    value = record.get(name)
+    # A line break in the token would let an answer add headers to our requests.
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise AnswerUnreadable
+    return value
+
+
+def _octets(record: dict[str, Any], name: str, length: int) -> bytes:
+    try:
+        value = base64.b64decode(_word(record, name), validate=True)
+    except (binascii.Error, ValueError) as fault:
+        raise AnswerUnreadable from fault
+    if len(value) != length:
+        raise AnswerUnreadable
+    return value
+
+
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")

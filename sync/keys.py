@@ -1,0 +1,245 @@
+"""The keys of this machine: the only module that reads and writes key files.
+
+A key is made once and never replaced by a second start; its file is private to
+the account that made it and is on the disk before anything relies on it. Key
+files of two machines must differ: a copied card must not bring them along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
+
+from sync.errors import DiskFull, FileNotSaved, KeyDamaged, KeyExposed, KeyMissing
+
+KID_BYTES = 8
+SIGNING_SEED_BYTES = 32
+SIGNING_PUBLIC_BYTES = 32
+SIGNATURE_BYTES = 64
+MLKEM_SEED_BYTES = 64
+MLKEM_PUBLIC_BYTES = 1184
+X25519_BYTES = 32
+SEALING_SEED_BYTES = MLKEM_SEED_BYTES + X25519_BYTES
+SEALING_PUBLIC_BYTES = MLKEM_PUBLIC_BYTES + X25519_BYTES
+
+_NO_SPACE = {28, 122}  # ENOSPC, EDQUOT
+
+K = TypeVar("K")
+
+
+def key_id(public: bytes) -> bytes:
+    """Return the short name of a public key."""
+    return hashlib.sha256(public).digest()[:KID_BYTES]
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """An Ed25519 key: the box's own, or the one a region signs receipts with."""
+
+    _private: Ed25519PrivateKey
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> SigningKey:
+        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+
+    @property
+    def public(self) -> bytes:
+        return self._private.public_key().public_bytes_raw()
+
+    @property
+    def kid(self) -> bytes:
+        return key_id(self.public)
+
+    def sign(self, message: bytes) -> bytes:
+        return self._private.sign(message)
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.kid.hex()})"
+
+
+def is_signed_by(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Say whether the holder of a public key signed the message."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class OpeningKey:
+    """The region's secret half: opens what was sealed to it."""
+
+    private: MLKEM768X25519PrivateKey
+    public: bytes
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> OpeningKey:
+        kem = MLKEM768PrivateKey.from_seed_bytes(seed[:MLKEM_SEED_BYTES])
+        curve = X25519PrivateKey.from_private_bytes(seed[MLKEM_SEED_BYTES:])
+        public = kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
+        return cls(MLKEM768X25519PrivateKey(kem, curve), public)
+
+    @property
+    def kid(self) -> bytes:
+        return key_id(self.public)
+
+    def __repr__(self) -> str:
+        return f"OpeningKey({self.kid.hex()})"
+
+
+def sealing_key(public: bytes) -> MLKEM768X25519PublicKey:
+    """Return the public half in the form the sealing library wants; ValueError when it is none."""
+    if len(public) != SEALING_PUBLIC_BYTES:
+        raise ValueError("a sealing key has 1,216 bytes")
+    return MLKEM768X25519PublicKey(
+        MLKEM768PublicKey.from_public_bytes(public[:MLKEM_PUBLIC_BYTES]),
+        X25519PublicKey.from_public_bytes(public[MLKEM_PUBLIC_BYTES:]),
+    )
+
+
+# The box -----------------------------------------------------------------------------
+
+
+def ensure_device_key(home: Path) -> SigningKey:
+    """Return the box's key, making it on the first start."""
+    return _ensure(_device_path(home), "device", SIGNING_SEED_BYTES, SigningKey.from_seed)
+
+
+def get_device_key(home: Path) -> SigningKey:
+    """Return the box's key; raise when first boot has not made it."""
+    return SigningKey.from_seed(_read(_device_path(home), "device", SIGNING_SEED_BYTES))
+
+
+def device_id(home: Path) -> str:
+    """Return the name by which a region knows this box's key."""
+    return get_device_key(home).kid.hex()
+
+
+def _device_path(home: Path) -> Path:
+    return home / "keys" / "device" / "signing.key"
+
+
+# The region ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RegionKeys:
+    """What a region opens envelopes and signs receipts with."""
+
+    opening: OpeningKey
+    receipts: SigningKey
+
+
+def ensure_region_keys(folder: Path) -> RegionKeys:
+    """Return the region's keys, making them the first time."""
+    return RegionKeys(
+        _ensure(folder / "keys" / "opening.key", "opening", SEALING_SEED_BYTES, OpeningKey.from_seed),
+        _ensure(folder / "keys" / "receipts.key", "receipts", SIGNING_SEED_BYTES, SigningKey.from_seed),
+    )
+
+
+def get_region_keys(folder: Path) -> RegionKeys:
+    """Return the region's keys; raise when `region init` has not made them."""
+    return RegionKeys(
+        OpeningKey.from_seed(_read(folder / "keys" / "opening.key", "opening", SEALING_SEED_BYTES)),
+        SigningKey.from_seed(_read(folder / "keys" / "receipts.key", "receipts", SIGNING_SEED_BYTES)),
+    )
+
+
+def region_fingerprint(sealing_public: bytes, receipt_public: bytes) -> bytes:
+    """Return what an enrolment code pins: both public keys of a region at once."""
+    return hashlib.sha256(b"sandyq/region/1" + sealing_public + receipt_public).digest()
+
+
+# Private files --------------------------------------------------------------------------
+
+
+def save_private(path: Path, content: bytes, *, replace: bool) -> bool:
+    """Write a file only this account can read, and make it survive a power cut.
+
+    Without `replace` an existing file is left as it is and False is returned, so two
+    programs that start at once agree on one key.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            _write_new(temporary, content)
+            if replace:
+                temporary.replace(path)
+            else:
+                path.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+        _sync_folder(path.parent.parent)
+    except OSError as fault:
+        if fault.errno in _NO_SPACE:
+            raise DiskFull from fault
+        raise FileNotSaved(name=path.name) from fault
+    return True
+
+
+def read_private(path: Path) -> bytes | None:
+    """Return the file, None when there is none; raise when other accounts could read it."""
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise KeyExposed(name=path.name)
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is on the disk only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _ensure(path: Path, purpose: str, length: int, load: Callable[[bytes], K]) -> K:
+    if read_private(path) is None:
+        save_private(path, _line(purpose, secrets.token_bytes(length)), replace=False)
+    return load(_read(path, purpose, length))
+
+
+def _read(path: Path, purpose: str, length: int) -> bytes:
+    content = read_private(path)
+    if content is None:
+        raise KeyMissing(name=path.name)
+    try:
+        seed = bytes.fromhex(content.decode("ascii").split()[-1])
+    except (ValueError, IndexError) as fault:
+        raise KeyDamaged(name=path.name) from fault
+    if len(seed) != length or content != _line(purpose, seed):
+        raise KeyDamaged(name=path.name)
+    return seed
+
+
+def _line(purpose: str, seed: bytes) -> bytes:
+    return f"sandyq-key-1 {purpose} {seed.hex()}\n".encode("ascii")

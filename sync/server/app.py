@@ -1,0 +1,203 @@
+"""The region's HTTP door: routes, limits, languages, answers.
+
+Wires the rooms' parts together and decides nothing. Each request opens its own
+connection to the store. Errors of the family become RFC 9457 problem documents
+in the reader's language. Tokens and payloads are never logged.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import Flask, Response, g, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from sync.envelope import MAX_ENVELOPE_BYTES
+from sync.errors import (
+    BadRequest,
+    CodeRefused,
+    EnvelopeOversized,
+    MethodNotAllowed,
+    NotFound,
+    SyncError,
+    TokenRefused,
+    TooManyCodes,
+    Unexpected,
+)
+from sync.server import inbox, pages, registry
+from sync.server.identity import Region
+from sync.server.openapi import describe_region
+from sync.server.store import Store, open_store
+from sync.server.translation import LANGUAGES, PAGE_LANGUAGE, PROBLEM_LANGUAGE, Speaker, load_speakers
+from sync.transport import PROBLEM_TYPE, RECEIPT_TYPE
+
+MAX_ENROLMENT_BYTES = 4096  # an honest request has about 300
+
+_HEADERS = {
+    # No script at all, and styles only from our own file.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+Clock = Callable[[], datetime]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(region: Region, clock: Clock = now) -> Flask:
+    """Return the WSGI application of one region."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_ENVELOPE_BYTES
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    speakers = load_speakers()
+    _add_machine_routes(app, region, clock)
+    _add_pages(app, region, speakers)
+    _add_answers_to_errors(app, speakers)
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers.update(_HEADERS)
+        # What is counted changes; only the style sheet may be kept.
+        if request.endpoint != "static":
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @app.teardown_appcontext
+    def close_store(_error: BaseException | None) -> None:
+        store = g.pop("store", None)
+        if store is not None:
+            store.close()
+
+    return app
+
+
+def _add_machine_routes(app: Flask, region: Region, clock: Clock) -> None:
+    wrong_codes, lock = registry.WrongCodes(), threading.Lock()
+
+    @app.post("/v1/enrolments")
+    def enrol() -> tuple[Response, int]:
+        request.max_content_length = MAX_ENROLMENT_BYTES
+        asked = registry.read_request(request.get_json(force=True, silent=True))
+        address, at = request.remote_addr or "", clock()
+        with lock:
+            wrong_codes.check(address, at)
+            try:
+                admission = registry.enrol(_store(region), asked, at)
+            except CodeRefused:
+                wrong_codes.note(address, at)
+                raise
+        answer = {
+            "region_id": _text(region.id),
+            "region_name": region.name,
+            "sealing_key": _text(region.keys.opening.public),
+            "receipt_key": _text(region.keys.receipts.public),
+            "box_label": admission.label,
+            "token": admission.token,
+        }
+        return jsonify(answer), 201
+
+    @app.post("/v1/batches")
+    def deliver() -> Response:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise TokenRefused
+        store = _store(region)
+        box = registry.get_box_by_token(store, token)
+        signed = inbox.receive(store, region.keys, region.id, box, request.get_data(), clock())
+        return Response(signed, content_type=RECEIPT_TYPE)
+
+    @app.get("/health")
+    def health() -> Response:
+        _store(region).box_lines()
+        return jsonify({"status": "ok", "region": region.name})
+
+    @app.get("/openapi.json")
+    def describe() -> Response:
+        return jsonify(describe_region())
+
+
+def _add_pages(app: Flask, region: Region, speakers: dict[str, Speaker]) -> None:
+    @app.get("/")
+    def index() -> str:
+        speaker = speakers[_page_language()]
+        return render_template("index.html", **pages.page(region, _store(region), speaker))
+
+
+def _add_answers_to_errors(app: Flask, speakers: dict[str, Speaker]) -> None:
+    def answer(error: SyncError) -> Response:
+        if _wants_page():
+            speaker = speakers[_page_language()]
+            message, hint = speaker.explain(error)
+            page = render_template(
+                "problem.html", speaker=speaker, languages=LANGUAGES, message=message, hint=hint
+            )
+            return Response(page, error.status)
+        response = jsonify(_problem(error, speakers))
+        response.status_code = error.status
+        response.content_type = PROBLEM_TYPE
+        response.headers["Vary"] = "Accept-Language"
+        if isinstance(error, TooManyCodes):
+            response.headers["Retry-After"] = str(error.params["wait_seconds"])
+        if isinstance(error, TokenRefused):
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    @app.errorhandler(SyncError)
+    def refuse(error: SyncError) -> Response:
+        return answer(error)
+
+    @app.errorhandler(HTTPException)
+    def refuse_foreign(error: HTTPException) -> Response:
+        if isinstance(error, RequestEntityTooLarge):
+            return answer(EnvelopeOversized(limit_bytes=request.max_content_length or 0))
+        return answer({404: NotFound, 405: MethodNotAllowed}.get(error.code or 0, BadRequest)())
+
+    @app.errorhandler(Exception)
+    def survive(error: Exception) -> Response:
+        app.logger.error("unexpected %s at %s", type(error).__name__, request.path, exc_info=error)
+        return answer(Unexpected())
+
+
+def _problem(error: SyncError, speakers: dict[str, Speaker]) -> dict[str, object]:
+    language = request.accept_languages.best_match(LANGUAGES) or PROBLEM_LANGUAGE
+    message, hint = speakers[language].explain(error)
+    return {
+        "type": f"urn:sandyq:problem:{error.key}",
+        "title": message,
+        "status": error.status,
+        "detail": f"{message} {hint}",
+        "code": error.key,
+        "hint": hint,
+    }
+
+
+def _wants_page() -> bool:
+    if request.path.startswith("/v1/"):
+        return False
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+
+
+def _page_language() -> str:
+    chosen = request.args.get("lang", "")
+    if chosen in LANGUAGES:
+        return chosen
+    return request.accept_languages.best_match(LANGUAGES) or PAGE_LANGUAGE
+
+
+def _store(region: Region) -> Store:
+    """Return this request's own connection."""
+    if "store" not in g:
+        g.store = open_store(region.database)
+    store: Store = g.store
+    return store
+
+
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")

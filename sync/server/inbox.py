@@ -1,0 +1,121 @@
+"""An envelope arrives: open it, prove its sender, store it once, promise it.
+
+The rules (`judge`, `find_remarks`) are pure; `receive` applies them inside one
+transaction, so the ledger row and its events are there together or not at all,
+and a receipt is signed only for what is stored. The same envelope again gets
+the same receipt and counts nothing. Keeps out: HTTP, SQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from enum import Enum
+
+from sync.batch import NO_PREVIOUS, Batch, unpack_rows
+from sync.envelope import open_envelope, verify_sender
+from sync.errors import BatchFork, BatchMalformed, UnknownBox
+from sync.keys import RegionKeys
+from sync.receipt import Receipt, sign_receipt
+from sync.server.store import Box, LedgerRow, Store
+
+
+class Verdict(Enum):
+    """What an envelope is to the ledger."""
+
+    NEW = "new"
+    AGAIN = "again"
+    FORK = "fork"
+
+
+REMARK_FORK = "fork"  # one number, two contents: perhaps a copied card
+REMARK_GAP = "gap"  # a batch came before the one ahead of it
+REMARK_CHAIN = "chain"  # it does not follow from the batch before it
+
+
+def judge(stored: LedgerRow | None, sha256: bytes) -> Verdict:
+    """Compare with what is stored under the same box, epoch and number."""
+    if stored is None:
+        return Verdict.NEW
+    return Verdict.AGAIN if stored.sha256 == sha256 else Verdict.FORK
+
+
+def find_remarks(row: LedgerRow, before: LedgerRow | None, after: LedgerRow | None) -> list[str]:
+    """Say what looks wrong with a new batch beside its neighbours. It is stored all the same."""
+    remarks = []
+    if row.seq > 1 and before is None:
+        remarks.append(REMARK_GAP)
+    is_first_whole = row.seq > 1 or (row.lo == 1 and row.previous_sha256 == NO_PREVIOUS)
+    if not (is_first_whole and _follows(before, row) and _follows(row, after)):
+        remarks.append(REMARK_CHAIN)
+    return remarks
+
+
+def receive(
+    store: Store, keys: RegionKeys, region_id: bytes, sender: Box, blob: bytes, now: datetime
+) -> bytes:
+    """Return the signed receipt for an envelope that is stored, now or before."""
+    opened = open_envelope(blob, keys.opening, region_id)
+    if opened.claimed_kid != sender.kid:
+        raise UnknownBox
+    batch = verify_sender(opened, sender.device_key)
+    events = unpack_rows(batch.payload)
+    if len(events) != batch.events:
+        raise BatchMalformed
+    sha256 = hashlib.sha256(blob).digest()
+    with store.transaction():
+        store.touch_box(sender, now)
+        stored = store.find_ledger_row(sender, batch.epoch, batch.seq)
+        verdict = judge(stored, sha256)
+        if verdict is Verdict.FORK:
+            store.add_remark(sender, batch.epoch, batch.seq, REMARK_FORK, sha256, now)
+        if verdict is Verdict.NEW:
+            stored = _ledger_row(store, sender, batch, opened.blob_id, sha256, now)
+            store.add_batch(sender, stored, events)
+            before = store.find_ledger_row(sender, batch.epoch, batch.seq - 1)
+            after = store.find_ledger_row(sender, batch.epoch, batch.seq + 1)
+            for remark in find_remarks(stored, before, after):
+                store.add_remark(sender, batch.epoch, batch.seq, remark, sha256, now)
+    # The alarm is committed by now; raising earlier would have rolled it back.
+    if stored is None or verdict is Verdict.FORK:
+        raise BatchFork
+    return sign_receipt(_receipt(stored, sender, keys), keys.receipts)
+
+
+def _ledger_row(
+    store: Store, sender: Box, batch: Batch, blob_id: bytes, sha256: bytes, now: datetime
+) -> LedgerRow:
+    return LedgerRow(
+        epoch=batch.epoch,
+        seq=batch.seq,
+        lo=batch.lo,
+        hi=batch.hi,
+        blob_id=blob_id,
+        sha256=sha256,
+        previous_sha256=batch.previous_sha256,
+        clock_quality=batch.clock_quality,
+        contiguous_high=store.contiguous_high(sender, batch.epoch, coming=batch.seq),
+        # A receipt tells whole seconds, and a repeated one must tell the same.
+        received_at=now.replace(microsecond=0),
+    )
+
+
+def _receipt(row: LedgerRow, sender: Box, keys: RegionKeys) -> Receipt:
+    """Built from the stored row alone, so that a repeat is the same to the last byte."""
+    return Receipt(
+        blob_id=row.blob_id,
+        sha256=row.sha256,
+        box_kid=sender.kid,
+        epoch=row.epoch,
+        seq=row.seq,
+        events=row.hi - row.lo + 1,
+        contiguous_high=row.contiguous_high,
+        server_time=row.received_at,
+        region_kid=keys.receipts.kid,
+    )
+
+
+def _follows(before: LedgerRow | None, after: LedgerRow | None) -> bool:
+    if before is None or after is None:
+        return True
+    return after.previous_sha256 == before.sha256 and after.lo == before.hi + 1

@@ -1,0 +1,354 @@
+"""Where a region keeps what it was told: the only module that speaks to its database.
+
+SQLite today. Another database is another class with the same methods, chosen by
+its address in `open_store`; nothing else in the room knows SQL. Keeps out:
+rules, keys, HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from sync.anonymise import LeavingRow
+from sync.batch import RULES
+from sync.database import migrate, open_database, translated_faults, write_transaction
+from sync.errors import UnknownDatabase
+
+SQLITE_PREFIX = "sqlite:///"
+
+migrations = Migrations("sync.server.store")
+
+# One column for every field that may leave a box; a new one needs a migration.
+EVENT_FIELDS = (
+    "answer_tokens",
+    "characters",
+    "duration_ms",
+    "grade",
+    "language",
+    "model_sha256",
+    "outcome",
+)
+
+
+@migrations()
+def m001_region(db: Database) -> None:
+    """Codes, boxes, the ledger of batches, their events, and what looked wrong."""
+    for statement in (
+        """
+        CREATE TABLE code (
+            secret_sha256 BLOB PRIMARY KEY,
+            expires_at TEXT NOT NULL,
+            device_key BLOB  -- of the box that used it; only that box may use it again
+        ) STRICT
+        """,
+        """
+        CREATE TABLE box (
+            id INTEGER PRIMARY KEY,
+            label TEXT NOT NULL UNIQUE,
+            kid BLOB NOT NULL UNIQUE,
+            device_key BLOB NOT NULL,
+            token_sha256 BLOB NOT NULL,
+            software TEXT NOT NULL,
+            enrolled_at TEXT NOT NULL,
+            last_contact_at TEXT NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE ledger (
+            box_id INTEGER NOT NULL REFERENCES box (id),
+            epoch BLOB NOT NULL,
+            seq INTEGER NOT NULL,
+            lo INTEGER NOT NULL,
+            hi INTEGER NOT NULL,
+            blob_id BLOB NOT NULL,
+            sha256 BLOB NOT NULL,
+            previous_sha256 BLOB NOT NULL,
+            clock_quality INTEGER NOT NULL,
+            contiguous_high INTEGER NOT NULL,
+            received_at TEXT NOT NULL,
+            PRIMARY KEY (box_id, epoch, seq)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE event (
+            box_id INTEGER NOT NULL,
+            epoch BLOB NOT NULL,
+            seq INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            session INTEGER NOT NULL,
+            day TEXT NOT NULL,
+            answer_tokens INTEGER,
+            characters INTEGER,
+            duration_ms INTEGER,
+            grade INTEGER,
+            language TEXT,
+            model_sha256 TEXT,
+            outcome TEXT,
+            FOREIGN KEY (box_id, epoch, seq) REFERENCES ledger (box_id, epoch, seq)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE remark (
+            box_id INTEGER NOT NULL REFERENCES box (id),
+            epoch BLOB NOT NULL,
+            seq INTEGER NOT NULL,
+            remark TEXT NOT NULL,
+            sha256 BLOB NOT NULL,
+            noted_at TEXT NOT NULL,
+            PRIMARY KEY (box_id, epoch, seq, remark, sha256)
+        ) STRICT
+        """,
+    ):
+        db.execute(statement)
+
+
+@dataclass(frozen=True)
+class Code:
+    secret_sha256: bytes
+    expires_at: datetime
+    device_key: bytes | None
+
+
+@dataclass(frozen=True)
+class Box:
+    id: int
+    label: str
+    kid: bytes
+    device_key: bytes
+    token_sha256: bytes
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One stored batch: enough to sign its receipt again, byte for byte."""
+
+    epoch: bytes
+    seq: int
+    lo: int
+    hi: int
+    blob_id: bytes
+    sha256: bytes
+    previous_sha256: bytes
+    clock_quality: int
+    contiguous_high: int
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class BoxLine:
+    """One box as the region's page shows it."""
+
+    label: str
+    enrolled_at: datetime
+    last_contact_at: datetime
+    batches: int
+    events: int
+    missing: int  # batches the numbers say exist but that have not come
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Everything stored, counted."""
+
+    by_kind: dict[str, int]
+    by_language: dict[str, int]
+    by_day: dict[date, int]
+
+
+def open_store(address: str) -> Store:
+    """Open the region's database for the calling thread; the caller closes it."""
+    return Store(open_database(sqlite_path(address)))
+
+
+def sqlite_path(address: str) -> Path:
+    """Return the file of a SQLite address, or raise."""
+    path = address.removeprefix(SQLITE_PREFIX)
+    if path == address or not path:
+        raise UnknownDatabase
+    return Path(path)
+
+
+class Store:
+    """The region's database. Read-then-write work goes inside `transaction()`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def close(self) -> None:
+        self._db.close()
+
+    def migrate(self) -> None:
+        migrate(self._db, migrations)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with write_transaction(self._db):
+            yield
+
+    # Enrolment
+
+    def add_code(self, code: Code) -> None:
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO code VALUES (?, ?, ?)",
+                [code.secret_sha256, code.expires_at.isoformat(), code.device_key],
+            )
+
+    def live_codes(self, now: datetime) -> list[Code]:
+        """Return the codes that still open, and drop those whose time is over."""
+        with self.transaction():
+            self._db.execute("DELETE FROM code WHERE expires_at <= ?", [now.isoformat()])
+            rows = self._db.execute("SELECT secret_sha256, expires_at, device_key FROM code").fetchall()
+        return [Code(row[0], datetime.fromisoformat(row[1]), row[2]) for row in rows]
+
+    def bind_code(self, code: Code, device_key: bytes) -> None:
+        with self.transaction():
+            self._db.execute(
+                "UPDATE code SET device_key = ? WHERE secret_sha256 = ?", [device_key, code.secret_sha256]
+            )
+
+    def find_box_by_kid(self, kid: bytes) -> Box | None:
+        return self._find_box("kid = ?", kid)
+
+    def find_box_by_label(self, label: str) -> Box | None:
+        return self._find_box("label = ?", label)
+
+    def add_box(
+        self, label: str, kid: bytes, device_key: bytes, token_sha256: bytes, software: str, now: datetime
+    ) -> None:
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO box (label, kid, device_key, token_sha256, software, enrolled_at,"
+                " last_contact_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [label, kid, device_key, token_sha256, software, now.isoformat(), now.isoformat()],
+            )
+
+    def renew_box(self, box: Box, token_sha256: bytes, software: str, now: datetime) -> None:
+        with self.transaction():
+            self._db.execute(
+                "UPDATE box SET token_sha256 = ?, software = ?, last_contact_at = ? WHERE id = ?",
+                [token_sha256, software, now.isoformat(), box.id],
+            )
+
+    def _find_box(self, condition: str, value: bytes | str) -> Box | None:
+        with translated_faults():
+            row = self._db.execute(
+                f"SELECT id, label, kid, device_key, token_sha256 FROM box WHERE {condition}",  # noqa: S608 - our own words
+                [value],
+            ).fetchone()
+        return Box(*row) if row else None
+
+    # Batches
+
+    def touch_box(self, box: Box, now: datetime) -> None:
+        with self.transaction():
+            self._db.execute("UPDATE box SET last_contact_at = ? WHERE id = ?", [now.isoformat(), box.id])
+
+    def find_ledger_row(self, box: Box, epoch: bytes, seq: int) -> LedgerRow | None:
+        with translated_faults():
+            row = self._db.execute(
+                "SELECT epoch, seq, lo, hi, blob_id, sha256, previous_sha256, clock_quality, contiguous_high,"
+                " received_at FROM ledger WHERE box_id = ? AND epoch = ? AND seq = ?",
+                [box.id, epoch, seq],
+            ).fetchone()
+        if row is None:
+            return None
+        fields = list(row)
+        fields[-1] = datetime.fromisoformat(fields[-1])
+        return LedgerRow(*fields)
+
+    def contiguous_high(self, box: Box, epoch: bytes, coming: int) -> int:
+        """Return the number up to which every batch of the epoch is stored once `coming` is."""
+        with translated_faults():
+            high: int = self._db.execute(
+                "SELECT coalesce(max(contiguous_high), 0) FROM ledger WHERE box_id = ? AND epoch = ?",
+                [box.id, epoch],
+            ).fetchone()[0]
+        while high + 1 == coming or self.find_ledger_row(box, epoch, high + 1) is not None:
+            high += 1
+        return high
+
+    def add_batch(self, box: Box, row: LedgerRow, events: Iterable[LeavingRow]) -> None:
+        """Store the ledger row and its events together or not at all."""
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    *(box.id, row.epoch, row.seq, row.lo, row.hi, row.blob_id, row.sha256),
+                    *(row.previous_sha256, row.clock_quality, row.contiguous_high),
+                    row.received_at.isoformat(),
+                ],
+            )
+            self._db.conn.executemany(
+                f"INSERT INTO event (box_id, epoch, seq, kind, session, day, {', '.join(EVENT_FIELDS)})"  # noqa: S608 - our own words
+                f" VALUES ({', '.join('?' * (6 + len(EVENT_FIELDS)))})",
+                (
+                    [
+                        *(box.id, row.epoch, row.seq, event.kind, event.session, event.day.isoformat()),
+                        *(event.fields.get(name) for name in EVENT_FIELDS),
+                    ]
+                    for event in events
+                ),
+            )
+
+    def add_remark(self, box: Box, epoch: bytes, seq: int, remark: str, sha256: bytes, now: datetime) -> None:
+        """Note once what looked wrong; the same again changes nothing."""
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO remark VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [box.id, epoch, seq, remark, sha256, now.isoformat()],
+            )
+
+    # What is shown
+
+    def box_lines(self) -> list[BoxLine]:
+        with translated_faults():
+            rows = self._db.execute(_BOX_LINES).fetchall()
+            remarks: dict[int, list[str]] = {}
+            for box_id, remark in self._db.execute("SELECT DISTINCT box_id, remark FROM remark ORDER BY 2"):
+                remarks.setdefault(box_id, []).append(remark)
+        return [
+            BoxLine(
+                label,
+                datetime.fromisoformat(enrolled).astimezone(UTC),
+                datetime.fromisoformat(contact).astimezone(UTC),
+                *(batches, events, missing),
+                tuple(remarks.get(box_id, ())),
+            )
+            for box_id, label, enrolled, contact, batches, events, missing in rows
+        ]
+
+    def counts(self) -> Counts:
+        return Counts(
+            self._count_by("kind"),
+            self._count_by("coalesce(language, '')"),
+            {date.fromisoformat(day): count for day, count in self._count_by("day").items()},
+        )
+
+    def _count_by(self, column: str) -> dict[str, int]:
+        with translated_faults():
+            return dict(
+                self._db.execute(f"SELECT {column}, count(*) FROM event GROUP BY 1 ORDER BY 1").fetchall()  # noqa: S608 - our own words
+            )
+
+
+_BOX_LINES = """
+SELECT box.id, label, enrolled_at, last_contact_at,
+       coalesce(sum(epochs.batches), 0), coalesce(sum(epochs.events), 0), coalesce(sum(epochs.missing), 0)
+FROM box LEFT JOIN (
+    SELECT box_id, count(*) AS batches, sum(hi - lo + 1) AS events, max(seq) - count(*) AS missing
+    FROM ledger GROUP BY box_id, epoch
+) AS epochs ON epochs.box_id = box.id
+GROUP BY box.id ORDER BY last_contact_at DESC, label
+"""
+
+if set(EVENT_FIELDS) != set(RULES):
+    raise ValueError("a field may leave a box that the region has no column for")

@@ -1,0 +1,85 @@
+"""The region's words in Kazakh, Russian and English.
+
+Catalogues are read when the program starts; there is no compile step that could
+be forgotten. English sentences are the message ids. Keeps out: HTTP.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+from io import BytesIO
+from pathlib import Path
+
+from babel.dates import format_date, format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+from babel.support import NullTranslations, Translations
+
+from sync.errors import N_, SyncError
+
+DOMAIN = "region"
+LANGUAGES = {"kk": "Қазақша", "ru": "Русский", "en": "English"}  # in the order of the switch
+PAGE_LANGUAGE = "kk"
+PROBLEM_LANGUAGE = "en"  # what a program without a language is answered in
+# One time zone in the whole country since 2024.
+KAZAKHSTAN = timezone(timedelta(hours=5))
+
+# Words that come out of the database; named here so that the catalogues hold them.
+KIND_WORDS = {
+    "session_opened": N_("Lessons opened"),
+    "session_closed": N_("Lessons closed"),
+    "learner_joined": N_("Learners joined"),
+    "question_asked": N_("Questions asked"),
+    "answer_finished": N_("Answers finished"),
+}
+LANGUAGE_WORDS = {"kk": N_("Kazakh"), "ru": N_("Russian"), "en": N_("English"), "": N_("Not stated")}
+REMARK_WORDS = {
+    "fork": N_("two batches with one number: perhaps a copied card"),
+    "gap": N_("a batch came out of order"),
+    "chain": N_("a batch does not follow from the one before"),
+}
+
+
+class Speaker:
+    """One language: sentences, numbers and dates."""
+
+    def __init__(self, language: str, catalogue: NullTranslations) -> None:
+        self.language = language
+        self._catalogue = catalogue
+
+    def say(self, sentence: str, **params: object) -> str:
+        """Return the sentence in this language, its named parameters filled in."""
+        spoken = self._catalogue.gettext(sentence)
+        return spoken % params if params else spoken
+
+    def explain(self, error: SyncError) -> tuple[str, str]:
+        """Return what happened and what to do next."""
+        return (
+            self._catalogue.gettext(error.message) % error.params,
+            self._catalogue.gettext(error.hint) % error.params,
+        )
+
+    def number(self, value: int) -> str:
+        return format_decimal(value, locale=self.language)
+
+    def day(self, value: date) -> str:
+        return format_date(value, "medium", locale=self.language)
+
+    def moment(self, value: datetime) -> str:
+        return format_datetime(value.astimezone(KAZAKHSTAN), "medium", locale=self.language)
+
+
+def load_speakers(folder: Path | None = None) -> dict[str, Speaker]:
+    """Read every catalogue."""
+    folder = folder or Path(__file__).parent / "translations"
+    speakers = {"en": Speaker("en", NullTranslations())}
+    for language in LANGUAGES:
+        if language == "en":
+            continue
+        compiled = BytesIO()
+        with (folder / language / "LC_MESSAGES" / f"{DOMAIN}.po").open("rb") as file:
+            write_mo(compiled, read_po(file, locale=language, domain=DOMAIN))
+        compiled.seek(0)
+        speakers[language] = Speaker(language, Translations(compiled, domain=DOMAIN))
+    return speakers

@@ -1,0 +1,130 @@
+"""A region for tests: our real server code, in this process, with a line that can be cut.
+
+Only the line and the clock are replaced. Each fault is a method. With `serve`
+the same application also answers real HTTP on loopback.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cheroot import wsgi
+from flask.testing import FlaskClient
+
+from sync.batch import Batch
+from sync.envelope import open_envelope, verify_sender
+from sync.errors import RegionUnreachable
+from sync.server import pages, registry
+from sync.server.app import create_app
+from sync.server.identity import Region, make_region
+from sync.server.store import open_store
+from sync.settings import RegionSettings
+from sync.transport import RECEIPT_TYPE, _accepted, _Answer
+
+
+class RegionSimulator:
+    """The region at the other end of the line."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings = RegionSettings(home=home)
+        self.region: Region = make_region(self.settings, "Түркістан", "")
+        self.time = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
+        self.app = create_app(self.region, clock=lambda: self.time)
+        self.http: FlaskClient = self.app.test_client()
+        self.received: list[bytes] = []
+        self._is_down = False
+        self._lost_receipts = 0
+        self._lost_envelopes = 0
+
+    # Faults
+
+    def go_down(self) -> None:
+        self._is_down = True
+
+    def come_back(self) -> None:
+        self._is_down = False
+
+    def lose_next_receipt(self, times: int = 1) -> None:
+        """The batch arrives and is stored; its receipt does not come back."""
+        self._lost_receipts += times
+
+    def lose_next_envelope(self) -> None:
+        """The line breaks before the batch arrives."""
+        self._lost_envelopes += 1
+
+    def wait(self, **duration: float) -> None:
+        self.time += timedelta(**duration)
+
+    # The operator
+
+    def code(self) -> str:
+        store = open_store(self.region.database)
+        try:
+            return str(registry.issue_code(store, self.region.keys, self.time)[0])
+        finally:
+            store.close()
+
+    def report(self) -> dict[str, Any]:
+        store = open_store(self.region.database)
+        try:
+            return pages.report(self.region, store)
+        finally:
+            store.close()
+
+    def count(self, kind: str) -> int:
+        counted: int = self.report()["by_kind"].get(kind, 0)
+        return counted
+
+    def open(self, blob: bytes, device_public: bytes) -> Batch:
+        return verify_sender(open_envelope(blob, self.region.keys.opening, self.region.id), device_public)
+
+    # The line
+
+    def line(self, token: str) -> Line:
+        return Line(self, token)
+
+    def carry(self, sealed: bytes, token: str) -> bytes:
+        if self._is_down:
+            raise RegionUnreachable
+        if self._lost_envelopes:
+            self._lost_envelopes -= 1
+            raise RegionUnreachable
+        self.received.append(sealed)
+        response = self.http.post("/v1/batches", data=sealed, headers={"Authorization": f"Bearer {token}"})
+        answer = _accepted(_Answer(response.status_code, response.mimetype, "", response.data))
+        if self._lost_receipts:
+            self._lost_receipts -= 1
+            raise RegionUnreachable
+        if answer.content_type != RECEIPT_TYPE:
+            raise ValueError("not a receipt")
+        return answer.body
+
+    @contextmanager
+    def serve(self) -> Iterator[str]:
+        """Answer real HTTP on a free port; gives the address."""
+        server = wsgi.Server(("127.0.0.1", 0), self.app, numthreads=2, timeout=5)
+        server.prepare()
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.bind_addr[1]}"
+        finally:
+            server.stop()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A transport that ends at the simulator."""
+
+    region: RegionSimulator
+    token: str
+
+    def send(self, sealed: bytes) -> bytes:
+        return self.region.carry(sealed, self.token)
