@@ -126,6 +126,8 @@ def ask(port: int, model: str, question: str, asked_at: float) -> Answer:
         if response.status != http.HTTPStatus.OK:
             raise BenchFailed(f"the engine answered {response.status}: {response.read(500)!r}")
         return _read_answer(response, asked_at)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise BenchFailed(f"the engine broke off: {error!r}") from error
     finally:
         connection.close()
 
@@ -153,7 +155,7 @@ def _read_answer(response: http.client.HTTPResponse, asked_at: float) -> Answer:
 def ask_at_once(port: int, model: str, learners: int) -> Sequence[Answer]:
     """Let the learners ask in the same moment and read all answers to their end."""
     answers: list[Answer] = []
-    failures: list[Exception] = []
+    failures: list[BenchFailed] = []
     start = threading.Barrier(learners + 1)
     asked_at = 0.0
 
@@ -161,7 +163,7 @@ def ask_at_once(port: int, model: str, learners: int) -> Sequence[Answer]:
         start.wait()
         try:
             answers.append(ask(port, model, question, asked_at))
-        except (BenchFailed, OSError, ValueError) as failure:
+        except BenchFailed as failure:
             failures.append(failure)
 
     threads = [threading.Thread(target=learner, args=(q,)) for q in QUESTIONS[:learners]]
