@@ -4,9 +4,11 @@ Light to import: the command line must answer `--help` without loading llama.cpp
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import click
@@ -178,3 +180,17 @@ def engine_group(context: click.Context) -> None:
     """Run the language model as a server on this machine."""
     settings: Settings = context.obj
     context.obj = settings.engine
+
+
+@engine_group.command("serve")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Listen here instead of where the settings say.")
+@click.pass_obj
+def serve_engine(settings: EngineSettings, port: int | None) -> None:
+    """Serve the current model over the OpenAI chat API until stopped."""
+    # The one lazy import of this room: llama.cpp takes a second to load, and no other command needs it.
+    from models.server import serve
+
+    if port is not None:
+        settings = replace(settings, port=port)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    serve(settings, lambda address: click.echo(f"The engine listens on {address}"))

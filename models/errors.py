@@ -141,6 +141,22 @@ class EngineDied(ModelsError):
     status = 503
 
 
+class EngineOutOfCells(ModelsError):
+    """The worker's business; people see AnswerFailed when it could not be helped."""
+
+    key = "engine_out_of_cells"
+    message = N_("The model's memory is full.")
+    hint = N_("Ask the question again.")
+
+
+class EngineRefusedRows(ModelsError):
+    """The worker's business, as above."""
+
+    key = "engine_refused_rows"
+    message = N_("The engine refused a step: %(detail)s.")
+    hint = N_("Ask the question again.")
+
+
 class AnswerFailed(ModelsError):
     """One request failed; the others go on."""
 

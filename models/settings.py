@@ -24,6 +24,7 @@ class EngineSettings:
     threads: int = 0  # 0 = all cores but one, at least one: spinning on every core starves the pages
     sequences: int = 8  # answers written at the same time
     context_cells: int = 8192  # tokens held in memory, all conversations together
+    url: str = ""  # another server of the OpenAI chat API for the pages; "" = our own at host and port
     waiting: int = 32  # questions that may queue before the engine answers 429: one school class
 
     def __post_init__(self) -> None:

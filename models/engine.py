@@ -1,0 +1,282 @@
+"""The only file that knows llama.cpp: model, memory, batch and samplers through its C functions.
+
+One `LlamaEngine` belongs to one thread; two threads in a context crash the process. Its vocabulary is
+safe from any thread. Every call leaves Python's lock while C works. Nothing is decided here: the
+scheduler says which rows, the worker says for whom.
+"""
+
+import ctypes
+import logging
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import EngineDied, EngineOutOfCells, EngineRefusedRows, ModelUnloadable
+from models.protocol import Sampling, Span
+
+logger = logging.getLogger(__name__)
+
+# top_p alone would sort the whole vocabulary (262,144 tokens in Gemma's) for every token.
+TOP_K = 40
+# llama_decode's answers.
+_OK, _NO_CELLS, _ABORTED, _INVALID = 0, 1, 2, -1
+_WARN, _ERROR, _CONTINUED = 3, 4, 5  # ggml_log_level as the library sends it
+
+_recent_errors: deque[str] = deque(maxlen=8)
+
+
+@llama.llama_log_callback  # type: ignore[untyped-decorator, unused-ignore] # ctypes has no types for it
+def _log(level: int, text: bytes, _: object) -> None:
+    # Called from inside C, some thousand times while a model loads: look at the level first.
+    if level not in (_WARN, _ERROR):
+        return
+    line = text.decode("utf-8", errors="replace").strip()
+    if level == _ERROR:
+        _recent_errors.append(line)
+    logger.warning("llama.cpp: %s", line)
+
+
+def _set_fields(structure: ctypes.Structure, **values: object) -> None:
+    """ctypes takes an unknown field without a word; a field that was renamed upstream must not pass."""
+    known = {field[0] for field in structure._fields_}
+    for name, value in values.items():
+        if name not in known:
+            raise AttributeError(f"{type(structure).__name__} has no field {name}")
+        setattr(structure, name, value)
+
+
+class LlamaVocabulary:
+    """Text and tokens. llama.cpp promises that these calls are safe from several threads."""
+
+    def __init__(self, model: Any) -> None:
+        self._vocab = llama.llama_model_get_vocab(model)
+        self._pieces: dict[int, bytes] = {}  # every token is looked up once, not once an answer
+        self._ends: dict[int, bool] = {}
+        template = llama.llama_model_chat_template(model, None)
+        self.chat_template: str | None = template.decode("utf-8", errors="replace") if template else None
+        start: int = llama.llama_vocab_bos(self._vocab)
+        end: int = llama.llama_vocab_eos(self._vocab)
+        self.start_token = start if llama.llama_vocab_get_add_bos(self._vocab) and start >= 0 else None
+        self.start_text = self.control_text(start) or "" if start >= 0 else ""
+        self.end_text = self.control_text(end) or "" if end >= 0 else ""
+
+    def tokenise(self, text: str, *, controls: bool) -> list[int]:
+        raw = text.encode("utf-8", errors="replace")
+        room = len(raw) + 2  # a token is at least one byte; one more where a space is put in front
+        while True:
+            buffer = (llama.llama_token * room)()
+            count: int = llama.llama_tokenize(self._vocab, raw, len(raw), buffer, room, False, controls)  # noqa: FBT003
+            if count >= 0:
+                return list(buffer[:count])
+            room = -count
+
+    def piece(self, token: int) -> bytes:
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token, special=False)
+        return piece
+
+    def control_text(self, token: int) -> str | None:
+        if not llama.llama_vocab_is_control(self._vocab, token):
+            return None
+        return self._read_piece(token, special=True).decode("utf-8", errors="replace")
+
+    def is_end(self, token: int) -> bool:
+        is_end = self._ends.get(token)
+        if is_end is None:
+            is_end = self._ends[token] = bool(llama.llama_vocab_is_eog(self._vocab, token))
+        return is_end
+
+    def _read_piece(self, token: int, *, special: bool) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            count: int = llama.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            room = -count
+
+
+class _Batch:
+    """The rows of one step, in arrays of our own that llama.cpp reads through pointers.
+
+    llama.cpp checks no bounds, so the room is checked here; the arrays live as long as this object.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._token = np.zeros(rows, np.int32)
+        self._position = np.zeros(rows, np.int32)
+        self._sequence = np.zeros(rows, np.int32)
+        self._one_each = np.ones(rows, np.int32)
+        self._wanted = np.zeros(rows, np.int8)
+        step = self._sequence.itemsize
+        self._sequence_pointers = self._sequence.ctypes.data + step * np.arange(rows, dtype=np.uintp)
+        self.c = llama.llama_batch()
+        _set_fields(
+            self.c,
+            token=_pointer(self._token, llama.llama_token),
+            pos=_pointer(self._position, llama.llama_pos),
+            n_seq_id=_pointer(self._one_each, ctypes.c_int32),
+            seq_id=_pointer(self._sequence_pointers, ctypes.POINTER(llama.llama_seq_id)),
+            logits=_pointer(self._wanted, ctypes.c_int8),
+        )
+
+    def fill(self, spans: Sequence[Span]) -> dict[int, int]:
+        """Write the spans; return the row of each sequence that wants a token."""
+        wanted: dict[int, int] = {}
+        row = 0
+        for span in spans:
+            end = row + len(span.tokens)
+            if end > self.rows:
+                raise ValueError(f"{end} rows do not fit a step of {self.rows}")
+            self._token[row:end] = span.tokens
+            self._position[row:end] = range(span.position, span.position + end - row)
+            self._sequence[row:end] = span.sequence
+            self._wanted[row:end] = 0
+            if span.wants_token:
+                self._wanted[end - 1] = 1
+                wanted[span.sequence] = end - 1
+            row = end
+        self.c.n_tokens = row
+        return wanted
+
+
+def _pointer(array: npt.NDArray[Any], kind: Any) -> Any:
+    return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+
+class LlamaEngine:
+    def __init__(
+        self, path: Path, *, name: str, sequences: int, cells: int, step_rows: int, threads: int
+    ) -> None:
+        """Load the model; raise ModelUnloadable with llama.cpp's own reason."""
+        llama.llama_log_set(_log, None)
+        llama.llama_backend_init()
+        _recent_errors.clear()
+        self._context: Any = None
+        self._samplers: dict[int, Any] = {}
+        self._rows: dict[int, int] = {}
+        self.sequences = sequences
+        self.step_rows = step_rows
+        parameters = llama.llama_model_default_params()
+        _set_fields(parameters, n_gpu_layers=0, use_extra_bufts=_may_repack())
+        self._model = llama.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self._model:
+            raise ModelUnloadable(name=name, detail=_reason("it is not a model file we understand"))
+        try:
+            self._open_context(name, sequences, cells, threads)
+            self.vocabulary = LlamaVocabulary(self._model)
+            self._warm_up(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_context(self, name: str, sequences: int, cells: int, threads: int) -> None:
+        parameters = llama.llama_context_default_params()
+        _set_fields(
+            parameters,
+            n_ctx=cells,
+            n_batch=self.step_rows,
+            n_ubatch=self.step_rows,
+            n_seq_max=sequences,
+            # One row of logits a sequence and step; the default reserves one for every row of a batch.
+            n_outputs_max=sequences,
+            # One pool for all: a short conversation lends its room to a long one.
+            kv_unified=True,
+            # Without it every row computes the cells of all learners.
+            flash_attn_type=llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            # The second is used for every step of more than one row, so with batching they are the same.
+            n_threads=threads,
+            n_threads_batch=threads,
+            no_perf=True,
+        )
+        self._context = llama.llama_init_from_model(self._model, parameters)
+        if not self._context:
+            raise ModelUnloadable(name=name, detail=_reason("there is not enough memory"))
+        self._memory = llama.llama_get_memory(self._context)
+        self._batch = _Batch(self.step_rows)
+        size: int = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model))
+        self._logits_type = ctypes.c_float * size
+        self.cells: int = llama.llama_n_ctx(self._context)
+        self.context_tokens: int = min(self.cells, llama.llama_model_n_ctx_train(self._model))
+
+    def _warm_up(self, name: str) -> None:
+        """Decode one token: the first question must not wait for the disk, and a bad model fails here."""
+        try:
+            self.decode([Span(0, 0, (0,), wants_token=True)])
+        except (EngineOutOfCells, EngineRefusedRows, EngineDied) as error:
+            raise ModelUnloadable(name=name, detail=_reason("it cannot decode")) from error
+        self.free(0)
+
+    def begin(self, sequence: int, sampling: Sampling) -> None:
+        if sampling.temperature <= 0:
+            return  # greedy needs no sampler: numpy finds the largest
+        chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+        for sampler in (
+            llama.llama_sampler_init_top_k(TOP_K),
+            llama.llama_sampler_init_top_p(sampling.top_p, 1),
+            llama.llama_sampler_init_temp(sampling.temperature),
+            llama.llama_sampler_init_dist(sampling.seed),
+        ):
+            llama.llama_sampler_chain_add(chain, sampler)  # the chain owns it from here
+        self._samplers[sequence] = chain
+
+    def decode(self, spans: Sequence[Span]) -> None:
+        self._rows = {}
+        rows = self._batch.fill(spans)
+        outcome: int = llama.llama_decode(self._context, self._batch.c)
+        if outcome == _OK:
+            self._rows = rows
+        elif outcome == _NO_CELLS:
+            raise EngineOutOfCells
+        elif outcome == _INVALID:
+            raise EngineRefusedRows(detail=_reason("invalid rows"))
+        else:
+            raise EngineDied
+
+    def sample(self, sequence: int) -> int:
+        row = self._rows[sequence]
+        sampler = self._samplers.get(sequence)
+        if sampler is not None:
+            token: int = llama.llama_sampler_sample(sampler, self._context, row)
+            return token
+        logits = llama.llama_get_logits_ith(self._context, row)
+        values = self._logits_type.from_address(ctypes.addressof(logits.contents))
+        return int(np.ctypeslib.as_array(values).argmax())
+
+    def free(self, sequence: int) -> None:
+        sampler = self._samplers.pop(sequence, None)
+        if sampler is not None:
+            llama.llama_sampler_free(sampler)
+        llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def close(self) -> None:
+        for sampler in self._samplers.values():
+            llama.llama_sampler_free(sampler)
+        self._samplers = {}
+        if self._context:
+            llama.llama_free(self._context)
+            self._context = None
+        if self._model:
+            llama.llama_model_free(self._model)
+            self._model = None
+
+
+def _may_repack() -> bool:
+    """Weights packed for the processor are worth 2x in prompts, but llama.cpp's AMX form of them crashes.
+
+    A step of two rows or more ends in a segmentation fault on processors with AMX (Sapphire Rapids and
+    later; seen here with Q4_1, llama.cpp issue 20824 with Q4_K_M). No classroom box has one; servers do.
+    """
+    return b"AMX_INT8 = 1" not in llama.llama_print_system_info()
+
+
+def _reason(otherwise: str) -> str:
+    """llama.cpp's first complaint: the later ones only say that the caller failed too."""
+    return _recent_errors[0].partition(": ")[2] if _recent_errors else otherwise

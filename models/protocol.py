@@ -1,0 +1,90 @@
+"""What the rest of the room may ask of an engine.
+
+Pure. `engine.LlamaEngine` is the real one; tests use a deterministic one; both pass the same contract
+tests. A `Vocabulary` may be used from any thread; an `Engine` belongs to the one thread that made it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen; temperature 0 is greedy, and then the rest does not matter."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive tokens of one sequence, to be decoded in one step."""
+
+    sequence: int
+    position: int  # of the first token; there must be no gap after what was decoded before
+    tokens: Sequence[int]
+    wants_token: bool  # the last row's successor will be sampled
+
+
+class Vocabulary(Protocol):
+    @property
+    def chat_template(self) -> str | None: ...
+    @property
+    def start_token(self) -> int | None:
+        """The token that must open every prompt, or None when the model wants none."""
+
+    @property
+    def start_text(self) -> str: ...
+    @property
+    def end_text(self) -> str: ...
+
+    def tokenise(self, text: str, *, controls: bool) -> list[int]:
+        """With `controls`, the spelling of a control token becomes that token: never for a learner's text."""
+
+    def piece(self, token: int) -> bytes:
+        """The token's bytes; a character may be split over several. Control tokens are empty."""
+
+    def control_text(self, token: int) -> str | None:
+        """The spelling of a control token, or None for an ordinary token."""
+
+    def is_end(self, token: int) -> bool: ...
+
+
+class Engine(Protocol):
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+    @property
+    def sequences(self) -> int:
+        """Sequence numbers run from 0 to here."""
+
+    @property
+    def cells(self) -> int:
+        """Tokens that fit into memory, all sequences together."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens that one sequence may hold: what the model learnt, and no more than the cells."""
+
+    @property
+    def step_rows(self) -> int:
+        """Rows that one decode may hold."""
+
+    def begin(self, sequence: int, sampling: Sampling) -> None:
+        """Make the empty sequence ready for a new answer."""
+
+    def decode(self, spans: Sequence[Span]) -> None:
+        """Run one step.
+
+        EngineOutOfCells and EngineRefusedRows leave everything as before the call; after EngineDied
+        nothing can be trusted any more.
+        """
+
+    def sample(self, sequence: int) -> int:
+        """Choose the next token after the last decode, which must have wanted one for this sequence."""
+
+    def free(self, sequence: int) -> None:
+        """Forget the sequence; its cells are free at once. Harmless when it is empty."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,137 @@
+"""A small deterministic engine: no model, real rules.
+
+It keeps every sequence's tokens, refuses gaps, overflow and foreign threads as llama.cpp would (or
+would crash), and answers by a rule, so that tests know what must come out. test_engine_contract.py
+checks that it and the real one behave alike.
+"""
+
+import threading
+import time
+import zlib
+from collections.abc import Sequence
+
+from models.errors import EngineOutOfCells, EngineRefusedRows, ModelsError
+from models.protocol import Sampling, Span
+
+IM_START, IM_END = 256, 257
+_CONTROLS = {IM_START: "<|im_start|>", IM_END: "<|im_end|>"}
+_ANSWER_HEAD = b"assistant\n"
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+class FakeVocabulary:
+    """One token a byte, so every Kazakh letter is split over two."""
+
+    def __init__(self, chat_template: str | None = CHATML, start_token: int | None = None) -> None:
+        self.chat_template = chat_template
+        self.start_token = start_token
+        self.start_text = "<|im_start|>"
+        self.end_text = "<|im_end|>"
+
+    def tokenise(self, text: str, *, controls: bool) -> list[int]:
+        if controls:
+            for token, spelling in _CONTROLS.items():
+                before, found, rest = text.partition(spelling)
+                if found:
+                    return [*self.tokenise(before, controls=True), token, *self.tokenise(rest, controls=True)]
+        return list(text.encode("utf-8", errors="replace"))
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
+    def control_text(self, token: int) -> str | None:
+        return _CONTROLS.get(token)
+
+    def is_end(self, token: int) -> bool:
+        return token == IM_END
+
+
+def fake_answer(prompt: bytes, seed: int = 0) -> bytes:
+    """What the fake engine says to a prompt; a prompt with "long" gets an endless answer."""
+    if b"long" in prompt:
+        return "сөз ".encode() * 5000
+    return f"Жауап {zlib.crc32(prompt, seed):08x}.".encode()
+
+
+class FakeEngine:
+    def __init__(
+        self, *, sequences: int = 4, cells: int = 1024, step_rows: int = 256, step_seconds: float = 0.0
+    ) -> None:
+        self.vocabulary = FakeVocabulary()
+        self.sequences, self.cells, self.step_rows = sequences, cells, step_rows
+        self.context_tokens = cells
+        self.step_seconds = step_seconds
+        self.faults: list[Exception] = []  # raised by the next decodes, one each
+        self.poisoned: bytes | None = None  # a prompt with these bytes makes its rows invalid
+        self.held: dict[int, list[int]] = {}
+        self.decoded_rows: list[int] = []  # one entry a step
+        self.closed = False
+        self._sampling: dict[int, Sampling] = {}
+        self._wanted: set[int] = set()
+        self._thread: int | None = None
+
+    @property
+    def cells_used(self) -> int:
+        return sum(map(len, self.held.values()))
+
+    def begin(self, sequence: int, sampling: Sampling) -> None:
+        self._check(sequence)
+        if self.held.get(sequence):
+            raise ModelsError
+        self._sampling[sequence] = sampling
+
+    def decode(self, spans: Sequence[Span]) -> None:
+        if sum(len(span.tokens) for span in spans) > self.step_rows:
+            raise ValueError("too many rows")
+        if self.step_seconds:
+            time.sleep(self.step_seconds)
+        self._wanted = set()
+        if self.faults:
+            raise self.faults.pop(0)
+        for span in spans:
+            self._check(span.sequence)
+            if span.position != len(self.held.get(span.sequence, [])):
+                raise EngineRefusedRows(detail="a gap")
+            if self.poisoned and self.poisoned in bytes(token for token in span.tokens if token < 256):
+                raise EngineRefusedRows(detail="poison")
+        rows = sum(len(span.tokens) for span in spans)
+        if self.cells_used + rows > self.cells:
+            raise EngineOutOfCells
+        for span in spans:
+            self.held.setdefault(span.sequence, []).extend(span.tokens)
+            if span.wants_token:
+                self._wanted.add(span.sequence)
+        self.decoded_rows.append(rows)
+
+    def sample(self, sequence: int) -> int:
+        if sequence not in self._wanted:
+            raise KeyError(sequence)
+        tokens = self.held[sequence]
+        sampling = self._sampling.get(sequence, Sampling())
+        if IM_START not in tokens:
+            return sum(tokens) % 256
+        turn = len(tokens) - tokens[::-1].index(IM_START) + len(_ANSWER_HEAD)
+        prompt = bytes(token for token in tokens[:turn] if token < 256)
+        answer = fake_answer(prompt, sampling.seed if sampling.temperature > 0 else 0)
+        done = len(tokens) - turn
+        return answer[done] if done < len(answer) else IM_END
+
+    def free(self, sequence: int) -> None:
+        self._check(sequence)
+        self.held.pop(sequence, None)
+        self._sampling.pop(sequence, None)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _check(self, sequence: int) -> None:
+        if not 0 <= sequence < self.sequences:
+            raise ValueError(f"sequence {sequence}")
+        if self._thread is None:
+            self._thread = threading.get_ident()
+        if threading.get_ident() != self._thread:
+            raise RuntimeError("a second thread in the engine")
