@@ -48,6 +48,7 @@ LENGTH_BYTES = 4
 # The largest body padded by at most 12 %, and a second section and headers beside it.
 MAX_ENVELOPE_BYTES = 2 * (MAX_BODY_BYTES * 9 // 8 + 4096)
 
+_START = b"\x83\x63SB1"  # an array of three that begins with our magic
 _WRAP = b"sandyq/sb1/wrap"
 _SIGN = b"sandyq/sb1/sig"
 _COMMIT = b"sb1-commit"
@@ -158,6 +159,9 @@ class _Header:
 def _read_outer(blob: bytes) -> tuple[_Header, bytes, list[tuple[bytes, bytes]]]:
     if len(blob) > MAX_ENVELOPE_BYTES:
         raise EnvelopeOversized(limit_bytes=MAX_ENVELOPE_BYTES)
+    # Something else entirely is not "an envelope cut short".
+    if blob[: len(_START)] != _START[: len(blob)]:
+        raise EnvelopeMalformed
     try:
         magic, header_bytes, sections = cbor.array(cbor.read(blob), 3)
         if magic != MAGIC:

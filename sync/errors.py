@@ -321,6 +321,13 @@ class BadRequest(SyncError):
     status = 400
 
 
+class RequestTooLarge(SyncError):
+    key = "request_too_large"
+    message = N_("The request is larger than %(limit_bytes)d bytes.")
+    hint = N_("Read /openapi.json for what is expected.")
+    status = 413
+
+
 class NotFound(SyncError):
     key = "not_found"
     message = N_("There is nothing at this address.")

@@ -109,6 +109,7 @@ class RegionSimulator:
     def serve(self) -> Iterator[str]:
         """Answer real HTTP on a free port; gives the address."""
         server = wsgi.Server(("127.0.0.1", 0), self.app, numthreads=2, timeout=5)
+        server.expiration_interval = 0.05  # a test must not wait for the idle loop to notice the stop
         server.prepare()
         thread = threading.Thread(target=server.serve)
         thread.start()

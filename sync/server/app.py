@@ -22,6 +22,7 @@ from sync.errors import (
     EnvelopeOversized,
     MethodNotAllowed,
     NotFound,
+    RequestTooLarge,
     SyncError,
     TokenRefused,
     TooManyCodes,
@@ -156,7 +157,8 @@ def _add_answers_to_errors(app: Flask, speakers: dict[str, Speaker]) -> None:
     @app.errorhandler(HTTPException)
     def refuse_foreign(error: HTTPException) -> Response:
         if isinstance(error, RequestEntityTooLarge):
-            return answer(EnvelopeOversized(limit_bytes=request.max_content_length or 0))
+            too_large = EnvelopeOversized if request.endpoint == "deliver" else RequestTooLarge
+            return answer(too_large(limit_bytes=request.max_content_length))
         return answer({404: NotFound, 405: MethodNotAllowed}.get(error.code or 0, BadRequest)())
 
     @app.errorhandler(Exception)

@@ -1,0 +1,51 @@
+"""Every sentence of this room is spoken in Kazakh, Russian and English."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import sync.server
+from sync import errors
+from sync.server.translation import KIND_WORDS, LANGUAGE_WORDS, REMARK_WORDS, load_speakers
+
+SERVER = Path(sync.server.__file__).parent
+FAMILY = [
+    error
+    for error in vars(errors).values()
+    if isinstance(error, type) and issubclass(error, errors.SyncError)
+]
+PLACES = re.compile(r"%\((\w+)\)[sd]")
+
+
+def sentences() -> set[str]:
+    found = {sentence for error in FAMILY for sentence in (error.message, error.hint)}
+    for words in (KIND_WORDS, LANGUAGE_WORDS, REMARK_WORDS):
+        found |= set(words.values())
+    for file in (*(SERVER / "templates").glob("*.html"), SERVER / "pages.py"):
+        for double, single in re.findall(r"""speaker\.say\(\s*(?:"([^"]+)"|'([^']+)')""", file.read_text()):
+            found.add(double or single)
+    return found
+
+
+@pytest.mark.parametrize("language", ["kk", "ru"])
+def test_every_sentence_is_translated_with_the_same_places(language: str) -> None:
+    speaker = load_speakers()[language]
+    for sentence in sentences():
+        spoken = speaker.say(sentence)
+        assert re.search("[а-яёәғқңөұүһі]", spoken.lower()), sentence
+        assert sorted(PLACES.findall(spoken)) == sorted(PLACES.findall(sentence)), sentence
+
+
+def test_no_catalogue_keeps_a_sentence_nobody_says() -> None:
+    for language in ("kk", "ru"):
+        text = (SERVER / "translations" / language / "LC_MESSAGES" / "region.po").read_text()
+        kept = {line[7:-1] for line in text.splitlines() if line.startswith('msgid "') and line != 'msgid ""'}
+        assert kept == sentences()
+
+
+def test_every_error_has_its_own_key() -> None:
+    keys = [error.key for error in FAMILY if error is not errors.SyncError]
+    assert len(keys) == len(set(keys))
