@@ -6,7 +6,7 @@ Promises one family of errors whatever the line does. Keeps out: who may ask, an
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import urllib3
 
@@ -19,6 +19,7 @@ CONNECT_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
 # Answers are short; a line this long is not from a chat server.
 MAX_LINE_BYTES = 1 << 20
+READ_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class EngineClient:
         try:
             if response.status != 200:
                 raise _refusal(response.status, response.read(MAX_LINE_BYTES))
-            yield from _pieces(_lines(response))
+            yield from _pieces(_lines(cast("urllib3.HTTPResponse", response)))
         except urllib3.exceptions.HTTPError as error:
             raise EngineUnreachable from error
         finally:
@@ -91,9 +92,10 @@ class EngineClient:
             response.close()
 
 
-def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
     waiting = b""
-    for part in response.read_chunked() if response.chunked else response.stream(1024):
+    # read1 returns what has arrived; read would wait until a whole block is full.
+    while part := response.read1(READ_BYTES):
         waiting += part
         *lines, waiting = waiting.split(b"\n")
         if len(waiting) > MAX_LINE_BYTES:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from flask import current_app, g, request
 from sqlite_utils import Database
@@ -12,11 +12,13 @@ from sqlite_utils import Database
 from appliance import access, languages, roster
 from appliance.access import Login
 from appliance.assistant import Assistant
-from appliance.errors import ForeignOrigin, NotAllowed
+from appliance.errors import BodyTooLarge, ForeignOrigin, NotAllowed
 from appliance.live import LiveBoard
 from appliance.roster import Learner, SchoolClass
 from sync.database import open_database
 
+# The largest of our forms, the first start, has six.
+MAX_FIELDS = 20
 LOGIN_COOKIE = "sandyq_login"
 LANGUAGE_COOKIE = "sandyq_language"
 
@@ -101,6 +103,28 @@ def _language() -> str:
     except Exception:  # noqa: BLE001 - the page that says the database is broken needs a language, too
         chosen.append(None)
     return languages.choose([*chosen, *request.accept_languages.values()], services().language)
+
+
+def form() -> dict[str, str]:
+    """Return the fields of the form that was sent; damaged UTF-8 shows as U+FFFD.
+
+    Werkzeug would leave a damaged letter as its percent code, which reads like text somebody meant.
+
+    Raises:
+        BodyTooLarge: more fields than any of our forms has.
+    """
+    if "form" not in g:
+        try:
+            pairs = parse_qsl(
+                request.get_data().decode("ascii", "replace"),
+                keep_blank_values=True,
+                errors="replace",
+                max_num_fields=MAX_FIELDS,
+            )
+        except ValueError as error:
+            raise BodyTooLarge from error
+        g.form = dict(pairs)
+    return cast("dict[str, str]", g.form)
 
 
 def verify_same_origin() -> None:

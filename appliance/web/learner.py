@@ -15,6 +15,7 @@ from appliance.web.context import (
     LOGIN_COOKIE,
     address,
     db,
+    form,
     language,
     learner,
     login,
@@ -34,7 +35,7 @@ QUESTIONS_SHOWN = 10
 @pages.get("/")
 def first() -> ResponseReturnValue:
     if not access.is_set_up(db()):
-        return redirect(url_for("setup.form"), 303)
+        return redirect(url_for("setup.show"), 303)
     if learner() is not None:
         return redirect(url_for("learner.ask_form"), 303)
     return _code_page()
@@ -45,7 +46,7 @@ def find_class() -> ResponseReturnValue:
     scope = "class code"
     try:
         access.verify_tries_left(db(), scope, address(), now=now(), most=access.MAX_CODE_TRIES)
-        school_class = roster.get_class_by_code(db(), request.form.get("code", ""))
+        school_class = roster.get_class_by_code(db(), form().get("code", ""))
     except UnknownClassCode as error:
         with saving(db()):
             access.count_miss(db(), scope, address(), now=now())
@@ -65,7 +66,7 @@ def names(code: str) -> ResponseReturnValue:
 def join(code: str) -> ResponseReturnValue:
     school_class = roster.get_class_by_code(db(), code)
     try:
-        chosen = _get_classmate(school_class, request.form.get("learner", ""))
+        chosen = _get_classmate(school_class, form().get("learner", ""))
         with saving(db()):
             session = sessions.find_open_session(db(), school_class.id)
             if session is None:
@@ -99,8 +100,8 @@ def ask() -> ResponseReturnValue:
     asker = learner()
     if asker is None:
         return redirect(url_for("learner.first"), 303)
-    text = request.form.get("question", "").replace("\r\n", "\n").strip()
-    submission = request.form.get("submission", "")[:64] or secrets.token_hex(8)
+    text = form().get("question", "").replace("\r\n", "\n").strip()
+    submission = form().get("submission", "")[:64] or secrets.token_hex(8)
     try:
         with saving(db()):
             session = sessions.find_open_session(db(), asker.school_class_id)
@@ -160,7 +161,7 @@ def _get_classmate(school_class: SchoolClass, learner_id: str) -> Learner:
 def _code_page(error: ApplianceError | None = None) -> ResponseReturnValue:
     page = render_template(
         "code.html",
-        code=request.form.get("code", ""),
+        code=form().get("code", ""),
         problem=sentences(error) if error else None,
         is_teacher=login().teacher_id is not None,
     )

@@ -1,6 +1,6 @@
 """The first start: the teacher names the class, its language, its learners, and chooses a PIN."""
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from appliance import access, policy, roster
@@ -8,7 +8,7 @@ from appliance.access import Login
 from appliance.database import saving
 from appliance.errors import N_, AlreadySetUp, ApplianceError, BrokenText, FieldMissing
 from appliance.languages import languages
-from appliance.web.context import db, language, now
+from appliance.web.context import db, form, language, now
 from appliance.web.errors import sentences
 from appliance.web.learner import with_login
 
@@ -18,7 +18,7 @@ GRADES = range(1, 13)  # Kazakhstan is moving to twelve grades
 
 
 @pages.get("/setup")
-def form() -> ResponseReturnValue:
+def show() -> ResponseReturnValue:
     if access.is_set_up(db()):
         return redirect(url_for("teacher.login_form"), 303)
     return _page()
@@ -35,7 +35,7 @@ def save() -> ResponseReturnValue:
 
 def _save() -> str:
     """Save the class and its teacher, or nothing; return the teacher's login."""
-    fields = request.form
+    fields = form()
     if any(map(policy.is_broken, fields.values())):
         raise BrokenText
     pin = fields.get("pin", "").strip()
@@ -64,7 +64,7 @@ def _save() -> str:
 def _page(error: ApplianceError | None = None) -> ResponseReturnValue:
     page = render_template(
         "setup.html",
-        form=request.form,
+        form=form(),
         grades=GRADES,
         least_pin=access.LEAST_PIN_DIGITS,
         problem=sentences(error) if error else None,

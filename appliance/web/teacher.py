@@ -17,6 +17,7 @@ from appliance.web.context import (
     LOGIN_COOKIE,
     address,
     db,
+    form,
     get_teacher_class,
     language,
     now,
@@ -33,7 +34,7 @@ pages = Blueprint("teacher", __name__, url_prefix="/teacher")
 @pages.get("/login")
 def login_form() -> ResponseReturnValue:
     if not access.is_set_up(db()):
-        return redirect(url_for("setup.form"), 303)
+        return redirect(url_for("setup.show"), 303)
     return _login_page()
 
 
@@ -43,7 +44,7 @@ def log_in() -> ResponseReturnValue:
     try:
         left = access.verify_tries_left(db(), scope, address(), now=now())
         # Slow on purpose, so outside any transaction.
-        teacher_id = access.find_teacher_by_pin(db(), request.form.get("pin", "").strip())
+        teacher_id = access.find_teacher_by_pin(db(), form().get("pin", "").strip())
         with saving(db()):
             if teacher_id is None:
                 access.count_miss(db(), scope, address(), now=now())
@@ -82,7 +83,7 @@ def change_session() -> ResponseReturnValue:
     school_class = get_teacher_class()
     stopped: list[str] = []
     with saving(db()):
-        if request.form.get("wish") == "open":
+        if form().get("wish") == "open":
             sessions.open_session(db(), school_class, now=now())
         else:
             session = sessions.find_open_session(db(), school_class.id)
@@ -102,7 +103,7 @@ def learners_form() -> ResponseReturnValue:
 @pages.post("/learners")
 def add_learners() -> ResponseReturnValue:
     school_class = get_teacher_class()
-    names = request.form.get("learners", "")
+    names = form().get("learners", "")
     try:
         if policy.is_broken(names):
             raise BrokenText
@@ -172,7 +173,7 @@ def _learners_page(school_class: SchoolClass, error: ApplianceError | None = Non
         "learners.html",
         school_class=school_class,
         learners=roster.learners(db(), school_class.id),
-        draft=request.form.get("learners", ""),
+        draft=form().get("learners", ""),
         problem=sentences(error) if error else None,
     )
     return page, error.status if error else 200

@@ -1,0 +1,109 @@
+"""The stream: words as they are written, and the whole state after a lost connection."""
+
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from tests.classroom import PATIENCE_SECONDS, Browser, Classroom, wait_until
+from tests.fake_engine import FakeEngine
+
+
+def events(browser: Browser, path: str = "/stream") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (name, data) of a stream as a browser would see them, read by a thread of its own."""
+    seen: queue.Queue[tuple[str, dict[str, Any]] | None] = queue.Queue()
+
+    def read() -> None:
+        answer = browser.get(path, buffered=False)
+        waiting = ""
+        for part in answer.response:
+            waiting += part.decode()
+            *blocks, waiting = waiting.split("\n\n")
+            for block in blocks:
+                lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+                if "event" in lines:
+                    seen.put((lines["event"], json.loads(lines["data"])))
+        answer.close()
+        seen.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (event := seen.get(timeout=PATIENCE_SECONDS)) is not None:
+        yield event
+
+
+def test_an_answer_streams_in_and_ends(classroom: Classroom, engine: FakeEngine, aigerim: Browser) -> None:
+    engine.hold()
+    aigerim.ask("What is a prime number?")
+    stream = events(aigerim)
+    engine.go_on()
+    seen = list(stream)
+    text = ""
+    for name, data in seen:
+        if name == "text":
+            text = text[: data["start"]] + data["text"]
+    assert [name for name, _ in seen][-2:] == ["finished", "done"]
+    finished = seen[-2][1]["html"]
+    assert "Think of numbers with two divisors." in finished
+    assert "Written by AI" in finished
+    assert finished.find(text.strip()) > 0
+
+
+def test_a_second_connection_gets_the_whole_text_again(
+    classroom: Classroom, engine: FakeEngine, aigerim: Browser
+) -> None:
+    aigerim.ask("Lost Wi-Fi?")
+    engine.words = ["one ", "two "]
+    next(events(aigerim))  # and the phone leaves the room
+    texts = [data for name, data in events(aigerim) if name in ("text", "finished")]
+    assert texts[-1]["html"]
+    wait_until(classroom.all_answered)
+
+
+def test_the_place_in_line_is_told(
+    classroom: Classroom, engine: FakeEngine, aigerim: Browser, bolat: Browser
+) -> None:
+    engine.hold()
+    aigerim.ask("One?")
+    aigerim.ask("Two?")
+    wait_until(lambda: len(engine.requests) == 2, "the two answers that may be written at once")
+    bolat.ask("Three?")
+    place = next(data for name, data in events(bolat) if name == "place" and data["place"])
+    assert place["place"] == 1
+    engine.go_on()
+    wait_until(classroom.all_answered)
+
+
+def test_a_stopped_answer_says_so_at_once(
+    classroom: Classroom, engine: FakeEngine, dana: Browser, aigerim: Browser
+) -> None:
+    engine.hold()
+    aigerim.ask("Stopped?")
+    stream = events(aigerim)
+    next(stream)
+    dana.post("/teacher/session", {"wish": "close"})
+    rest = list(stream)
+    assert rest[-1][0] == "done"
+    assert "The teacher ended the lesson" in rest[-2][1]["html"]
+
+
+def test_the_teacher_sees_who_asks(
+    classroom: Classroom, engine: FakeEngine, dana: Browser, aigerim: Browser
+) -> None:
+    stream = events(dana, "/teacher/stream")
+    first = next(stream)[1]["html"]
+    assert "not here yet" in first, "Bolat has not come"
+    engine.hold()
+    aigerim.ask("Does Dana see this?")
+    picture = next(data["html"] for name, data in stream if "Does Dana see this?" in data["html"])
+    assert "waiting" in picture or "answer being written" in picture
+    engine.go_on()
+    assert any("answered" in data["html"] for _, data in stream)
+
+
+def test_nothing_to_wait_for_ends_the_stream_at_once(aigerim: Browser) -> None:
+    assert [name for name, _ in events(aigerim)] == ["done"]
+
+
+def test_a_stranger_gets_no_stream(classroom: Classroom, dana: Browser) -> None:
+    assert classroom.browser().get("/stream").status_code == 204
