@@ -24,6 +24,9 @@ class Mirror(ThreadingHTTPServer):
         self.knows_ranges = True
         self.status = 200
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up early is part of the tests."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/models/Tiny.Q4.gguf"

@@ -96,7 +96,8 @@ def real_vocabulary(real_model_home):
 def test_the_tokens_are_those_of_the_whole_prompt(real_vocabulary, text):
     """No seams: the same as reading the rendered conversation in one piece."""
     tokens = Prompt(real_vocabulary).tokens([Message("system", "Be brief."), Message("user", text)])
-    whole = f"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    whole = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n" + text
+    whole += "<|im_end|>\n<|im_start|>assistant\n"
     assert tokens == real_vocabulary.tokenise(whole, controls=True)
 
 
