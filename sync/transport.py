@@ -39,6 +39,9 @@ ENVELOPE_TYPE = "application/vnd.sandyq.sb1"
 RECEIPT_TYPE = "application/vnd.sandyq.receipt"
 PROBLEM_TYPE = "application/problem+json"
 
+# The library would tell its version; whoever listens need not know it.
+_NAME = {"User-Agent": "sandyq"}
+
 _SPOKEN_AS: dict[str, type[SyncError]] = {
     error.key: error for error in (BatchFork, TokenRefused, CodeRefused)
 }
@@ -88,7 +91,7 @@ class HttpTransport:
             with (
                 urllib3.PoolManager(timeout=timeout, retries=False, maxsize=1) as pool,
                 pool.request(
-                    "POST", url, body=body, headers=headers, redirect=False, preload_content=False
+                    "POST", url, body=body, headers=headers | _NAME, redirect=False, preload_content=False
                 ) as response,
             ):
                 answer = _Answer(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cheroot import wsgi
+from flask import request
 from flask.testing import FlaskClient
 
 from sync.batch import Batch
@@ -36,6 +37,8 @@ class RegionSimulator:
         self.region: Region = make_region(self.settings, "Түркістан", "")
         self.time = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
         self.app = create_app(self.region, clock=lambda: self.time)
+        self.headers: list[dict[str, str]] = []  # of every request, as they came
+        self.app.before_request(lambda: self.headers.append(dict(request.headers)))
         self.http: FlaskClient = self.app.test_client()
         self.received: list[bytes] = []
         self._is_down = False
@@ -105,19 +108,24 @@ class RegionSimulator:
             raise ValueError("not a receipt")
         return answer.body
 
-    @contextmanager
-    def serve(self) -> Iterator[str]:
+    def serve(self) -> AbstractContextManager[str]:
         """Answer real HTTP on a free port; gives the address."""
-        server = wsgi.Server(("127.0.0.1", 0), self.app, numthreads=2, timeout=5)
-        server.expiration_interval = 0.05  # a test must not wait for the idle loop to notice the stop
-        server.prepare()
-        thread = threading.Thread(target=server.serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.bind_addr[1]}"
-        finally:
-            server.stop()
-            thread.join()
+        return serve(self.app)
+
+
+@contextmanager
+def serve(app: object) -> Iterator[str]:
+    """Serve any WSGI application on loopback; gives its address."""
+    server = wsgi.Server(("127.0.0.1", 0), app, numthreads=2, timeout=5)
+    server.expiration_interval = 0.05  # a test must not wait for the idle loop to notice the stop
+    server.prepare()
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.bind_addr[1]}"
+    finally:
+        server.stop()
+        thread.join()
 
 
 @dataclass(frozen=True)

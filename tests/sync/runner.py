@@ -1,0 +1,41 @@
+"""The smallest door: `python -m tests.sync.runner HOME PORT sync|region ...`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from sync.cli import sync_group
+from sync.errors import SyncError
+from sync.server.cli import region_group
+from sync.settings import RegionSettings, SyncSettings
+
+
+@dataclass(frozen=True)
+class Settings:
+    sync: SyncSettings
+    region: RegionSettings
+
+
+@click.group()
+def main() -> None:
+    pass
+
+
+main.add_command(sync_group)
+main.add_command(region_group)
+
+
+def settings_for(home: Path, port: int = 0) -> Settings:
+    return Settings(SyncSettings(home=home), RegionSettings(home=home, port=port))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[3:], obj=settings_for(Path(sys.argv[1]), int(sys.argv[2])), standalone_mode=False)
+    except SyncError as error:
+        click.echo(f"{error.key}: {error}", err=True)
+        sys.exit(1)
