@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import sqlite_utils
@@ -56,9 +57,23 @@ def open_database(path: Path) -> sqlite_utils.Database:
 
 
 def _create_private(path: Path) -> None:
-    """The file holds names: only this account reads it. SQLite gives its side files the same mode."""
+    """The file holds names: only this account reads it. SQLite gives its side files the same mode.
+
+    A file that SQLite may have open is never opened here: closing any other handle on it would
+    drop this process's POSIX locks, another process would fold the log back under our feet, and
+    readers would see a damaged database (sqlite.org/howtocorrupt.html, section 2.2). So the empty
+    file is made under another name and linked into place.
+    """
+    if path.exists():
+        return
+    made = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            with suppress(FileExistsError):  # another process was faster: its file is as good
+                os.link(made, path)
+        finally:
+            made.unlink()
     except OSError as fault:
         raise (DiskFull if fault.errno == errno.ENOSPC else DatabaseUnavailable) from fault
 
