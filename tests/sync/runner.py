@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from sync import outbox
 from sync.cli import sync_group
 from sync.errors import SyncError
 from sync.server.cli import region_group
@@ -34,6 +36,8 @@ def settings_for(home: Path, port: int = 0) -> Settings:
 
 
 if __name__ == "__main__":
+    # Small batches give a killed process many moments to die in.
+    outbox.MAX_EVENTS = int(os.environ.get("SANDYQ_TEST_MAX_EVENTS", outbox.MAX_EVENTS))
     try:
         main(sys.argv[3:], obj=settings_for(Path(sys.argv[1]), int(sys.argv[2])), standalone_mode=False)
     except SyncError as error:
