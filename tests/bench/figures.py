@@ -71,9 +71,9 @@ def class_speed(answers: Sequence[Answer]) -> float:
 
 
 def number(value: float) -> str:
-    """Three figures that say something: 0.0123, 1.23, 12.3, 123, 12,345."""
-    if value == 0:
-        return "0"
+    """Three figures that say something: 0.012, 1.23, 12.3, 123, 12,345; a count stays whole."""
+    if value == int(value):
+        return f"{value:,.0f}"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     if abs(value) >= 10:

@@ -39,7 +39,8 @@ def test_nothing_measured_is_an_error_and_not_a_zero() -> None:
         (1.234, "1.23"),
         (12.34, "12.3"),
         (123.4, "123"),
-        (98765, "98,765"),
+        (98765.4, "98,765"),
+        (3.0, "3"),
     ],
 )
 def test_figures_are_rounded_to_what_they_can_say(value: float, text: str) -> None:
@@ -48,11 +49,11 @@ def test_figures_are_rounded_to_what_they_can_say(value: float, text: str) -> No
 
 def test_the_table_lines_up_and_names_median_and_spread() -> None:
     assert table(
-        [Measurement("a", "s", (1, 3, 2)), Measurement("longer", "tokens/s", (100,))]
+        [Measurement("a", "s", (1.1, 3.3, 2.2)), Measurement("longer", "tokens/s", (100,))]
     ).splitlines() == [
         "| measured | median |   min-max | unit     | rounds |",
         "|----------|-------:|----------:|----------|-------:|",
-        "| a        |   2.00 | 1.00-3.00 | s        |      3 |",
+        "| a        |   2.20 | 1.10-3.30 | s        |      3 |",
         "| longer   |    100 |   100-100 | tokens/s |      1 |",
     ]
 
