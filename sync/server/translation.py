@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -67,7 +67,8 @@ class Speaker:
         return format_date(value, "medium", locale=self.language)
 
     def moment(self, value: datetime) -> str:
-        return format_datetime(value.astimezone(KAZAKHSTAN), "medium", locale=self.language)
+        local = value.astimezone(KAZAKHSTAN)
+        return f"{self.day(local)}, {format_time(local, 'short', locale=self.language)}"
 
 
 def load_speakers(folder: Path | None = None) -> dict[str, Speaker]:
