@@ -14,9 +14,10 @@ MODEL_FILE = $(MODELS)/blobs/$(shell sed -n 's/^sha256 *= *"\(.*\)"/\1/p' models
 PACKAGES ?= provisioning/install-packages
 
 # A stamp carries a hash of all that decides what is in .venv, so a touched file rebuilds nothing and a changed one does.
-# The resolved python3 is part of it: after a system upgrade the old .venv would not start.
-KEY := $(shell { cat pyproject.toml provisioning/debian-packages.txt provisioning/make-environment; \
-	pwd; readlink -f "$$(command -v $(or $(PYTHON),python3))"; } 2>/dev/null | sha256sum | cut -c1-16)
+# A Python that a system upgrade took away is part of it: the old .venv would not start.
+KEY := $(shell { cat pyproject.toml provisioning/debian-packages.txt provisioning/make-environment; pwd; \
+	python=$$(sed -n 's/^executable = //p' .venv/pyvenv.cfg); [ -z "$$python" ] || [ -x "$$python" ] || echo gone; \
+	} 2>/dev/null | sha256sum | cut -c1-16)
 SET_UP := .venv/.set-up-$(KEY)
 SET_UP_TEST := .venv/.set-up-test-$(KEY)
 

@@ -268,6 +268,17 @@ def test_a_touched_file_rebuilds_nothing_and_a_changed_one_does(machine: Machine
     assert len(make(machine, checkout)) == 1
 
 
+def test_an_environment_whose_python_was_upgraded_away_is_made_anew(machine: Machine, checkout: Path) -> None:
+    put_model(checkout)
+    python = checkout / "python3.11"
+    shutil.copy(shutil.which("true") or "", python)
+    (checkout / ".venv/pyvenv.cfg").write_text(f"home = /usr/bin\nexecutable = {python}\n")
+    make(machine, checkout)
+    assert make(machine, checkout) == []
+    python.unlink()
+    assert len(make(machine, checkout)) == 1
+
+
 def test_a_model_that_was_removed_is_fetched_again(machine: Machine, checkout: Path) -> None:
     put_model(checkout)
     make(machine, checkout)
