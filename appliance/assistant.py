@@ -79,6 +79,9 @@ class Assistant:
                     self._board.set_places(questions.waiting_ids(db))
                 except (DiskFull, DatabaseBusy) as error:
                     log.warning("questions wait: %s", error.key)
+                except Exception:
+                    # Without this thread nobody would be answered again until a restart.
+                    log.exception("the dispatcher stumbled and goes on")
                 self._wake.wait(LOOK_SECONDS)
                 self._wake.clear()
 

@@ -214,7 +214,7 @@ class _Demo:
     def _ensure_enrolled(self) -> None:
         if self._settings.sync.home.joinpath("enrolment.json").exists():
             return
-        code = json.loads(self._run("region", "code", "--json"))["codes"][0]
+        code = json.loads(self._run("region", "code", "--json"))["code"]
         url = next(part.url for part in self._parts if part.name == "region")
         self._run("sync", "enrol", url, "--json", typed=code + "\n")
 

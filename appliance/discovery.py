@@ -32,10 +32,11 @@ class Announcement:
     def open(self) -> bool:
         """Announce; return whether the network let us. Never raises: lessons go on."""
         try:
-            self._zeroconf = zeroconf.Zeroconf(
+            opened = zeroconf.Zeroconf(
                 interfaces=list(self._interfaces) if self._interfaces else zeroconf.InterfaceChoice.Default
             )
-            self._zeroconf.register_service(self._service(), allow_name_change=True)
+            self._zeroconf = opened
+            opened.register_service(self._service(), allow_name_change=True)
         except (OSError, zeroconf.Error, TimeoutError) as error:
             log.warning("the network does not carry announcements (%s); use the box's address", error)
             self.close()

@@ -9,15 +9,19 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from babel import Locale, negotiate_locale
+from babel import negotiate_locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
+
+from appliance.errors import N_
 
 FOLDER = Path(__file__).parent / "translations"
 SOURCE_LANGUAGE = "en"
 # Kazakh comes first wherever languages stand in a row.
 FIRST_LANGUAGE = "kk"
+# In each catalogue this stands for the language's own name: Қазақша, Русский, English.
+OWN_NAME = N_("English")
 
 
 @lru_cache(maxsize=1)
@@ -25,7 +29,7 @@ def languages() -> dict[str, str]:
     """Return the code and own name of each language, Kazakh first."""
     codes = {SOURCE_LANGUAGE, *(path.parent.parent.name for path in FOLDER.glob("*/LC_MESSAGES/*.po"))}
     ordered = sorted(codes, key=lambda code: (code != FIRST_LANGUAGE, code == SOURCE_LANGUAGE, code))
-    return {code: (Locale.parse(code).get_language_name(code) or code).capitalize() for code in ordered}
+    return {code: translations(code).gettext(OWN_NAME) for code in ordered}
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import signal
 import sys
+import threading
 from types import FrameType
 
 from cheroot import wsgi
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 # Thirty learners who wait hold a stream each, the teacher one, and pages need a few more.
 HTTP_THREADS = 40
+# A bell rings and thirty phones connect at once, some of them twice.
+WAITING_CONNECTIONS = 128
 # Streams notice the end within a heartbeat; a box that is switched off must not wait for a slow phone.
 STOP_SECONDS = 3
 
@@ -51,6 +54,8 @@ def serve_web(settings: Settings) -> None:
             create_app(services),
             numthreads=HTTP_THREADS,
             shutdown_timeout=STOP_SECONDS,
+            # Also for the socket that systemd hands over: cheroot listens on it anew.
+            request_queue_size=WAITING_CONNECTIONS,
         )
         try:
             server.prepare()
@@ -61,7 +66,8 @@ def serve_web(settings: Settings) -> None:
         announcement = discovery.Announcement(services.addresses, settings.web.port)
         services.assistant.start()
         if services.addresses:
-            announcement.open()
+            # Asking the network whether the name is free takes two seconds; the first page does not wait.
+            threading.Thread(target=announcement.open, name="announcement", daemon=True).start()
         try:
             log.info("pages at http://%s:%d", settings.web.host, server.bind_addr[1])
             server.serve()

@@ -1,5 +1,6 @@
 """What every room's tests may use."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,15 @@ from tests.classroom import Browser, Classroom
 from tests.fake_engine import FakeEngine
 
 pytest_plugins = ["tests.real_model"]
+
+
+def pytest_unconfigure() -> None:
+    """Close the two handles that llama-cpp-python leaves open; a warning would be the last line."""
+    utils = sys.modules.get("llama_cpp._utils")
+    for name in ("outnull_file", "errnull_file"):
+        handle = getattr(utils, name, None)
+        if handle is not None:
+            handle.close()
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def _class_now(own: Database, school_class: SchoolClass) -> dict[str, object]:
 
 def _qr(link: str) -> Markup:
     """Return the link as an SVG drawing, without the inline style that our CSP forbids."""
-    drawing = segno.make(link, error="m").svg_inline(scale=4, border=2, svgclass="qr", lineclass=None)
+    drawing = segno.make(link, error="m").svg_inline(border=2, svgclass="qr", lineclass=None, omitsize=True)
     return Markup(drawing)  # noqa: S704 - drawn by segno from numbers, no text of anybody's in it
 
 
