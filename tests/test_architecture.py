@@ -1,0 +1,104 @@
+"""The map of the house holds: who may import whom, and which file alone may know a foreign library."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOMS = ("appliance", "models", "provisioning", "sync")
+MAY_IMPORT = {
+    "appliance/web": {"appliance", "models", "sync"},
+    # The one command is assembled in appliance/cli, which also says provisioning's errors.
+    "appliance/cli.py": {"models", "sync", "provisioning"},
+    "appliance": {"models", "sync"},
+    "provisioning": {"models", "sync"},
+    "models": set(),
+    "sync": set(),
+}
+FENCES = {
+    "flask": r"appliance/(app|web/\w+)\.py|models/server\.py|sync/server/\w+\.py",
+    "llama_cpp": r"models/engine\.py",
+    "zeroconf": r"appliance/discovery\.py",
+    "psutil": r"appliance/(health|discovery)\.py|provisioning/hardware\.py|models/fit\.py",
+    "cryptography": r"sync/(keys|envelope|receipt)\.py|models/verification\.py",
+    "argon2": r"appliance/access\.py",
+}
+PURE = (
+    "appliance/policy.py",
+    "appliance/prompts.py",
+    "models/card.py",
+    "models/kv.py",
+    "models/scheduler.py",
+    "sync/anonymise.py",
+    "sync/batch.py",
+    "sync/cbor.py",
+    "sync/event.py",
+)
+WORLD = {
+    "time",
+    "random",
+    "secrets",
+    "os",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "threading",
+    "flask",
+    "urllib3",
+}
+FILES = [path.as_posix() for room in ROOMS for path in sorted(Path(room).rglob("*.py"))]
+
+
+def imports(path: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield str(node.module)
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_rooms_import_only_in_the_allowed_directions(path: str) -> None:
+    room = path.split("/")[0]
+    allowed = next(rooms for prefix, rooms in MAY_IMPORT.items() if path.startswith(prefix)) | {room}
+    reached = {name.split(".")[0] for name in imports(path)} & set(ROOMS)
+    assert reached <= allowed
+    if room == "sync" and not path.startswith("sync/server"):
+        assert not any(name.startswith("sync.server") for name in imports(path))
+    if room == "appliance" and not path.startswith(
+        ("appliance/web", "appliance/app.py", "appliance/serve.py")
+    ):
+        assert not any(name.startswith("appliance.web") for name in imports(path))
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_foreign_libraries_stay_behind_their_one_door(path: str) -> None:
+    for name in imports(path):
+        fence = FENCES.get(name.split(".")[0])
+        assert fence is None or re.fullmatch(fence, path), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", PURE)
+def test_pure_modules_know_no_clock_disk_or_network(path: str) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & WORLD
+    calls = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(Path(path).read_text()))
+        if isinstance(node, ast.Call)
+    }
+    assert not calls & {"datetime.now", "open", "Path", "date.today"}
+
+
+def test_the_house_has_no_common_room() -> None:
+    assert not [path for path in FILES if re.search(r"/(common|utils?|helpers?)(/|\.py)", path)]
+    assert not list(Path("systemd").rglob("*.py")), "systemd/ must not shadow python-systemd"
+
+
+def test_the_walls_are_really_checked(tmp_path: Path) -> None:
+    wrong = tmp_path / "engine_user.py"
+    wrong.write_text("import llama_cpp\nfrom sync.server import store\n")
+    assert set(imports(str(wrong))) == {"llama_cpp", "sync.server"}
+    assert not re.fullmatch(FENCES["llama_cpp"], "appliance/assistant.py")
