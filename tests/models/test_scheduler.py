@@ -71,6 +71,14 @@ def test_a_lone_prompt_takes_large_steps():
     assert sizes == [(0, PREFILL_STEP_ROWS, False), (256, 256, False), (512, 88, True)]
 
 
+def test_prompts_that_arrive_together_share_small_steps():
+    scheduler = Scheduler(sequences=3, cells=2000)
+    for number in range(3):
+        scheduler.arrive(request(number, prompt=35))
+    scheduler.admit()
+    assert [len(span.tokens) for span in scheduler.plan()] == [35, MIXED_STEP_ROWS - 35]
+
+
 def test_a_request_that_can_never_run_is_not_queued():
     scheduler = Scheduler(sequences=1, cells=10)
     for impossible in (request(1, 10, 5), request(1, 0, 5), request(1, 5, 0)):
