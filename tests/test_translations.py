@@ -32,7 +32,7 @@ WORD = re.compile(r"[^\W\d_]+")
 # Letters that the other languages here do not have.
 KAZAKH_LETTERS = set("әғқңөұүһі")
 
-Id = str | tuple[str, str]
+Id = str | tuple[str, ...]
 
 
 def extract() -> dict[Id, str]:
@@ -58,7 +58,7 @@ def entries(code: str) -> list[Message]:
 
 def spoken(message: Message) -> list[str]:
     """Return the sentence, or its forms for the numbers of the language."""
-    return [message.string] if isinstance(message.string, str) else list(message.string)
+    return [message.string] if isinstance(message.string, str) else list(message.string or [""])
 
 
 def errors_of(family: Family) -> Iterator[Family]:
@@ -88,9 +88,12 @@ def test_sentences_are_found_in_every_room_and_only_there() -> None:
     assert not [sentence for sentence in SENTENCES if not "".join(sentence).strip()]
 
 
-def test_kazakh_and_russian_are_there() -> None:
-    assert {"kk", "ru"} <= set(CODES)
-    assert next(iter(languages.languages())) == "kk"
+def test_languages_are_offered_by_their_own_names_and_kazakh_first() -> None:
+    names = languages.languages()
+    assert list(names.items())[:1] == [("kk", "Қазақша")]
+    assert names["ru"] == "Русский"
+    assert names["en"] == "English"
+    assert len(set(names.values())) == len(CODES) + 1, "a catalogue gives another language's name"
 
 
 @every_language
