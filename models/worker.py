@@ -233,6 +233,7 @@ class _Steps:
         self._scheduler = Scheduler(engine.sequences, engine.cells)
         self._tickets: dict[int, Ticket] = {}  # by number
         self._seated: dict[int, Ticket] = {}  # by sequence
+        self._news: list[tuple[Ticket, Event]] = []  # handed out when the step is over
         metrics.cells.set(engine.cells)
 
     def run(self) -> None:
@@ -298,6 +299,11 @@ class _Steps:
         else:
             self._harvest(spans)
         self._metrics.step_seconds.observe(time.monotonic() - began)
+        # Handed out only now: every reader we wake wants Python's lock, which sampling would have to win
+        # back for each sequence; the next decode gives it away for a long time anyway.
+        for ticket, event in self._news:
+            ticket.events.put(event)
+        self._news.clear()
 
     def _step_one_by_one(self, spans: Sequence[Span]) -> None:
         """One request's rows are bad: find it, so that only it fails."""
@@ -329,7 +335,7 @@ class _Steps:
         ticket.tokens += 1
         text = ticket.answer.feed(self._vocabulary.piece(token))
         if text:
-            ticket.events.put(Text(text))
+            self._news.append((ticket, Text(text)))
         if ticket.answer.stopped:
             self._finish(ticket, "stop")
         elif not self._scheduler.answer(sequence, token):
@@ -338,18 +344,19 @@ class _Steps:
     def _finish(self, ticket: Ticket, reason: str) -> None:
         rest = ticket.answer.finish()
         if rest:
-            ticket.events.put(Text(rest))
+            self._news.append((ticket, Text(rest)))
         self._metrics.answer_tokens.inc(ticket.tokens)
         self._leave(ticket, reason)
         self._count()
         waited, first = ticket.started - ticket.arrived, ticket.first_token - ticket.arrived
-        ticket.events.put(Finished(reason, len(ticket.prompt), ticket.tokens, waited, first))
+        end = Finished(reason, len(ticket.prompt), ticket.tokens, waited, first)
+        self._news.append((ticket, end))
 
     def _fail(self, slot: Slot) -> None:
         ticket = self._tickets[slot.request.number]
         self._leave(ticket, "failed")
         self._count()
-        ticket.events.put(Failed(AnswerFailed()))
+        self._news.append((ticket, Failed(AnswerFailed())))
 
     def _leave(self, ticket: Ticket, outcome: str) -> None:
         """Give back everything the request held, in the engine and in the books."""
