@@ -99,14 +99,14 @@ class TooManyLearners(ApplianceError):
     key = "too_many_learners"
     status = 400
     message = N_("A class can have at most %(limit)d learners on this box.")
-    hint = N_("Split the list into two classes.")
+    hint = N_("Make the list shorter.")
 
 
 class WrongPin(ApplianceError):
     key = "wrong_pin"
     status = 403
     message = N_("This PIN is not right.")
-    hint = N_("You can try %(left)d more times.")
+    hint = N_("Tries left: %(left)d.")
 
 
 class TooManyTries(ApplianceError):
@@ -176,7 +176,7 @@ class DiskFull(ApplianceError):
     key = "disk_full"
     status = 507
     message = N_("The box has no room left, so this was not saved.")
-    hint = N_("Tell your teacher. Nothing saved before is lost; free some room and send again.")
+    hint = N_("Tell your teacher or the technician that the box needs room. Nothing saved before is lost.")
 
 
 class DatabaseBusy(ApplianceError):

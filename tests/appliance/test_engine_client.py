@@ -1,0 +1,105 @@
+"""What the pages expect of an engine, asked of the stand-in of our tests and of the real process alike."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.engine_client import EngineClient
+from appliance.errors import AnswerFailed, EngineUnreachable
+from tests.classroom import wait_until
+from tests.fake_engine import FakeEngine
+from tests.processes import RealBox, free_ports, real_box
+
+MESSAGES = [{"role": "user", "content": "What is a prime number?"}]
+
+
+@pytest.fixture(scope="module")
+def real_engine(real_model_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBox]:
+    with real_box(tmp_path_factory.mktemp("engine"), real_model_home) as box:
+        box.start("engine")
+        box.wait_ready("engine")
+        yield box
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.slow)])
+def client(request: pytest.FixtureRequest) -> EngineClient:
+    if request.param == "fake":
+        return EngineClient(request.getfixturevalue("engine").url)
+    return EngineClient(request.getfixturevalue("real_engine").url("engine"))
+
+
+def test_a_ready_engine_names_its_model(client: EngineClient) -> None:
+    state = client.state()
+    assert state.phase == "ready"
+    assert state.model
+    assert len(state.model_sha256) == 64
+
+
+def test_an_answer_comes_in_pieces_and_ends_with_its_length(client: EngineClient) -> None:
+    pieces = list(client.stream(MESSAGES, max_tokens=12, learner="l1"))
+    assert "".join(piece.text for piece in pieces).strip()
+    assert len([piece for piece in pieces if piece.text]) > 1
+    assert 0 < pieces[-1].answer_tokens <= 12
+
+
+def test_leaving_in_the_middle_is_allowed(client: EngineClient) -> None:
+    stream = client.stream(MESSAGES, max_tokens=200, learner="l1")
+    next(piece for piece in stream if piece.text)
+    stream.close()  # type: ignore[attr-defined]  # it is a generator
+    assert client.state().phase == "ready"
+
+
+@pytest.mark.slow
+def test_a_prompt_too_long_for_the_real_engine_is_the_questions_fault(real_engine: RealBox) -> None:
+    client = EngineClient(real_engine.url("engine"))
+    endless = [{"role": "user", "content": "prime number " * 20_000}]
+    with pytest.raises(AnswerFailed) as failed:
+        list(client.stream(endless, max_tokens=5, learner="l1"))
+    assert failed.value.params["reason"] == "prompt_too_long"
+
+
+@pytest.mark.slow
+def test_the_longest_allowed_question_fits_the_real_engine(real_engine: RealBox) -> None:
+    """A learner who keeps to the page's limit must never meet the engine's."""
+    from appliance import policy, prompts
+
+    client = EngineClient(real_engine.url("engine"))
+    # The costliest text for this vocabulary: Kazakh, near one token a byte.
+    longest = prompts.messages("ңғүұқөһі " * (policy.MAX_QUESTION_CHARACTERS // 9), "kk")
+    assert next(iter(client.stream(longest, max_tokens=5, learner="l1"))) is not None
+
+
+def test_the_fake_refuses_as_the_real_one_does(engine: FakeEngine) -> None:
+    engine.refuse_with = "prompt_too_long"
+    with pytest.raises(AnswerFailed) as failed:
+        list(EngineClient(engine.url).stream(MESSAGES, max_tokens=5, learner="l1"))
+    assert failed.value.params["reason"] == "prompt_too_long"
+
+
+def test_no_engine_is_a_state_and_an_error_never_a_fault() -> None:
+    client = EngineClient(f"http://127.0.0.1:{free_ports(1)[0]}")
+    assert client.state().phase == "down"
+    with pytest.raises(EngineUnreachable):
+        list(client.stream(MESSAGES, max_tokens=5, learner="l1"))
+
+
+def test_a_stream_that_breaks_off_is_not_an_answer(engine: FakeEngine) -> None:
+    engine.breaks = [2]
+    with pytest.raises(EngineUnreachable):
+        list(EngineClient(engine.url).stream(MESSAGES, max_tokens=5, learner="l1"))
+
+
+def test_a_stranger_on_the_engines_port_is_not_believed(engine: FakeEngine) -> None:
+    """Anything may listen there: a page that is not JSON, an endless line."""
+    engine.words = ["x" * (2 << 20)]
+    with pytest.raises(EngineUnreachable):
+        list(EngineClient(engine.url).stream(MESSAGES, max_tokens=5, learner="l1"))
+
+
+def test_leaving_frees_the_engine(engine: FakeEngine) -> None:
+    engine.words = ["word "] * 500
+    stream = EngineClient(engine.url).stream(MESSAGES, max_tokens=5, learner="l1")
+    next(piece for piece in stream if piece.text)
+    stream.close()  # type: ignore[attr-defined]  # it is a generator
+    wait_until(lambda: engine.abandoned == 1)
