@@ -158,6 +158,13 @@ class TooManyQuestions(ApplianceError):
     hint = N_("Read the answers first. Your text stays here.")
 
 
+class TooManyStreams(ApplianceError):
+    key = "too_many_streams"
+    status = 503
+    message = N_("Too many pages of this box are open at once.")
+    hint = N_("Close the tabs you do not need. This page tries again by itself.")
+
+
 class EngineUnreachable(ApplianceError):
     key = "engine_unreachable"
     status = 503

@@ -5,6 +5,7 @@ for a minute needs nothing special: its browser connects again and the page is r
 """
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +14,13 @@ from sqlite_utils import Database
 
 from appliance import questions
 from appliance.database import connection
+from appliance.errors import TooManyStreams
 from appliance.live import LiveBoard
 
+# Each stream holds one of the server's threads (serve.HTTP_THREADS): a class of thirty, the teacher, and
+# two more; the rest of the threads stay free for pages, whatever is opened in how many tabs.
+MAX_STREAMS = 33
+_places = threading.BoundedSemaphore(MAX_STREAMS)
 # A comment this often keeps the line open and finds a browser that is gone.
 HEARTBEAT_SECONDS = 10.0
 # The browser's pause before it connects again.
@@ -26,8 +32,16 @@ CLASS_REFRESH_SECONDS = 5.0
 
 
 def event_stream(parts: Iterator[str]) -> Response:
-    """Return the answer that sends these parts as they come."""
+    """Return the answer that sends these parts as they come.
+
+    Raises:
+        TooManyStreams: every place is taken; the page asks again by itself.
+    """
+    if not _places.acquire(blocking=False):
+        raise TooManyStreams
     response = Response(stream_with_context(parts), mimetype="text/event-stream")
+    # Not in the generator: one that never began would never give its place back.
+    response.call_on_close(_places.release)
     response.headers["X-Accel-Buffering"] = "no"  # a proxy in front must not collect the words
     return response
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from appliance.serve import HTTP_THREADS
+from appliance.web.stream import MAX_STREAMS
 from tests.classroom import PATIENCE_SECONDS, Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine
 
@@ -107,3 +109,19 @@ def test_nothing_to_wait_for_ends_the_stream_at_once(aigerim: Browser) -> None:
 
 def test_a_stranger_gets_no_stream(classroom: Classroom, dana: Browser) -> None:
     assert classroom.browser().get("/stream").status_code == 204
+
+
+def test_streams_leave_threads_for_pages_and_give_their_places_back(
+    classroom: Classroom, engine: FakeEngine, dana: Browser, aigerim: Browser
+) -> None:
+    assert MAX_STREAMS + 5 <= HTTP_THREADS
+    engine.hold()
+    aigerim.ask("Many tabs?")
+    opened = [events(aigerim) for _ in range(MAX_STREAMS)]
+    for stream in opened:
+        next(stream)
+    assert aigerim.get("/stream").status_code == 503
+    engine.go_on()
+    for stream in opened:
+        assert list(stream)[-1][0] == "done"
+    assert [name for name, _ in events(aigerim)] == ["done"], "the places are free again"
