@@ -2,9 +2,6 @@
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,13 +13,12 @@ from provisioning.errors import FirstBootRunning, StateFolderUnusable
 from provisioning.first_boot import find_box, prepare_box
 from provisioning.hardware import Machine
 from provisioning.steps import alone
+from sync.database import open_database
 from sync.keys import device_id
+from tests.provisioning.first_boot_cut_short import cut_at_every_change
 
 MACHINE = Machine(system="this system", board_serial=None, network_addresses=())
 OTHER_MACHINE = replace(MACHINE, system="another system")
-
-# First boot makes some forty changes to the disk; reaching this means that it never ends.
-MAX_CUTS = 200
 
 
 @pytest.fixture
@@ -65,7 +61,7 @@ def test_two_copies_of_one_blank_home_become_two_boxes(tmp_path: Path) -> None:
 def test_a_card_copied_into_another_machine_gets_its_own_keys_and_name(home: Path, tmp_path: Path) -> None:
     original = prepare_box(home, MACHINE).box
     (home / "enrolment.json").write_text('{"upload_token": "only for the original"}')
-    (home / "box.sqlite").write_bytes(b"what 7A asked")
+    ask_the_database(home, "CREATE TABLE question AS SELECT 'what 7A asked' AS text")
     copy = tmp_path / "copy"
     shutil.copytree(home, copy)
 
@@ -82,7 +78,7 @@ def test_a_card_copied_into_another_machine_gets_its_own_keys_and_name(home: Pat
     ]
     assert not (copy / "enrolment.json").exists()
     # Lessons go on: what the class has is not touched.
-    assert (copy / "box.sqlite").read_bytes() == b"what 7A asked"
+    assert ask_the_database(copy, "SELECT text FROM question") == [("what 7A asked",)]
     # And the original stays what it was.
     assert prepare_box(home, MACHINE).box == original
     assert prepare_box(copy, OTHER_MACHINE).box == done.box
@@ -148,18 +144,16 @@ def test_killed_at_any_moment_the_next_start_makes_it_whole(tmp_path: Path, star
     else:
         origin.mkdir()
 
-    cuts = 0
-    while (cut := cut_short(origin, tmp_path / f"home-{cuts}", cuts + 1)).was_killed:
-        cuts += 1
-        assert cuts < MAX_CUTS
-        box = prepare_box(cut.home, OTHER_MACHINE).box
-        assert box.device_id == device_id(cut.home)
+    cut_homes = cut_at_every_change(origin, tmp_path / "cut")
+    for home in cut_homes:
+        box = prepare_box(home, OTHER_MACHINE).box
+        assert box.device_id == device_id(home)
         assert box.device_id != foreign_id
-        assert not (cut.home / "enrolment.json").exists()
-        assert len(list(cut.home.glob("keys/revoked-*"))) == (1 if foreign_id else 0)
-        assert not list(cut.home.rglob("moving-aside.json"))
-        assert prepare_box(cut.home, OTHER_MACHINE).steps_taken == ()
-    assert cuts > 20  # the knife did reach into the work
+        assert not (home / "enrolment.json").exists()
+        assert len(list(home.glob("keys/revoked-*"))) == (1 if foreign_id else 0)
+        assert not list(home.rglob("moving-aside.json"))
+        assert prepare_box(home, OTHER_MACHINE).steps_taken == ()
+    assert len(cut_homes) > 20  # the knife did reach into the work
 
 
 def test_a_second_run_at_the_same_time_is_refused(home: Path) -> None:
@@ -201,28 +195,12 @@ def test_the_command_tells_of_a_copied_card(home: Path) -> None:
     assert "enrol it at the region with a new code" in text
 
 
-@dataclass
-class Cut:
-    home: Path
-    was_killed: bool
-
-
-def cut_short(origin: Path, home: Path, number: int) -> Cut:
-    """Copy the home and kill first boot on the copy, in a process of its own, before its nth change."""
-    shutil.copytree(origin, home)
-    script = Path(__file__).with_name("first_boot_cut_short.py")
-    root = Path(__file__).parents[2]
-    # -P off, cwd at the root: the script finds the rooms as the tests do.
-    result = subprocess.run(
-        [sys.executable, "-c", RUN_SCRIPT, str(script), str(home), str(number), "another system"],
-        cwd=root,
-        timeout=60,
-    )
-    assert result.returncode in (0, -signal.SIGKILL)
-    return Cut(home, was_killed=result.returncode != 0)
-
-
-RUN_SCRIPT = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+def ask_the_database(home: Path, sql: str) -> list[tuple[object, ...]]:
+    db = open_database(home / "box.sqlite")
+    try:
+        return db.execute(sql).fetchall()
+    finally:
+        db.close()
 
 
 def contents(home: Path) -> dict[str, tuple[int, bytes]]:
