@@ -90,6 +90,11 @@ def status_command(settings: SyncSettings, is_json: bool) -> None:
         f"Confirmed:    {status.receipted_events} events in {status.receipted_batches} batches",
         f"Last receipt: {last or 'none'}",
     ]
+    if status.set_aside_events:
+        lines.append(
+            f"Set aside:    {status.set_aside_events} events, never sent: this card was copied or moved,"
+            " and the machine before may send them"
+        )
     _print(answer, is_json, "\n".join(lines))
 
 

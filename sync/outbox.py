@@ -1,7 +1,8 @@
 """The queue of what waits for the region, in the box's own database.
 
 An event's allow-listed row is added inside the transaction that saves the fact,
-so both are there or neither is. This module alone writes the tables `outbox`,
+so both are there or neither is. What a copied card brought along is set aside:
+kept and counted, never sent. This module alone writes the tables `outbox`,
 `batch` and `sync_state`. Keeps out: names, texts, keys and the network.
 """
 
@@ -18,7 +19,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from sync.anonymise import anonymise
-from sync.batch import CLOCK_UNCONFIRMED, MAX_EVENTS, Batch, pack_rows, read_batch
+from sync.batch import CLOCK_UNCONFIRMED, MAX_EVENTS, NO_PREVIOUS, Batch, pack_rows, read_batch
 from sync.database import translated_faults, write_transaction
 from sync.errors import EventOutsideTransaction, ReceiptForAnotherBatch
 from sync.event import AllowedRow, Event, allowed_row
@@ -82,6 +83,13 @@ def m001_outbox(db: Database) -> None:
     )
 
 
+@migrations()
+def m002_set_aside(db: Database) -> None:
+    """What may not be sent is named by the epoch whose beginning set it aside; NULL: may be sent."""
+    for table in ("outbox", "batch"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN set_aside_by BLOB")
+
+
 @dataclass(frozen=True)
 class OutboxStatus:
     """How far the box is with telling the region."""
@@ -92,6 +100,7 @@ class OutboxStatus:
     receipted_batches: int
     receipted_events: int
     last_receipt_at: datetime | None  # the region's own clock, as it signed it
+    set_aside_events: int  # kept and never sent: the card they were recorded on was copied or moved
 
 
 def add(db: Database, event: Event) -> None:
@@ -109,13 +118,38 @@ def add(db: Database, event: Event) -> None:
 def status(db: Database) -> OutboxStatus:
     """Count what waits, what is on its way, and what the region has confirmed."""
     with translated_faults():
-        waiting = db.execute("SELECT count(*) FROM outbox WHERE batch_id IS NULL").fetchone()[0]
-        sealed = db.execute("SELECT count(*), total(events) FROM batch WHERE receipt IS NULL").fetchone()
+        waiting = db.execute(
+            "SELECT count(*) FROM outbox WHERE batch_id IS NULL AND set_aside_by IS NULL"
+        ).fetchone()[0]
+        sealed = db.execute(
+            "SELECT count(*), total(events) FROM batch WHERE receipt IS NULL AND set_aside_by IS NULL"
+        ).fetchone()
         done = db.execute(
             "SELECT count(*), total(events), max(receipted_at) FROM batch WHERE receipt IS NOT NULL"
         ).fetchone()
+        aside = db.execute("SELECT count(*) FROM outbox WHERE set_aside_by IS NOT NULL").fetchone()[0]
     last = datetime.fromisoformat(done[2]).astimezone(UTC) if done[2] else None
-    return OutboxStatus(waiting, sealed[0], int(sealed[1]), done[0], int(done[1]), last)
+    return OutboxStatus(waiting, sealed[0], int(sealed[1]), done[0], int(done[1]), last, aside)
+
+
+def begin_epoch(db: Database, epoch: bytes) -> None:
+    """Number from 1 under this epoch, and set aside all that no receipt confirms.
+
+    For a card found in another machine: the original may send the same events. The same epoch again
+    changes nothing, so a caller that was cut short may repeat it without touching what came since.
+    """
+    with write_transaction(db):
+        if db.execute("SELECT epoch FROM sync_state").fetchone()[0] == epoch:
+            return
+        # A row stays in the outbox until its receipt: those in sealed batches are set aside as well.
+        db.execute("UPDATE outbox SET set_aside_by = ? WHERE set_aside_by IS NULL", [epoch])
+        db.execute(
+            "UPDATE batch SET set_aside_by = ? WHERE receipt IS NULL AND set_aside_by IS NULL", [epoch]
+        )
+        db.execute(
+            "UPDATE sync_state SET epoch = ?, next_seq = 1, next_number = 1, previous_sha256 = ?, seed = ?",
+            [epoch, NO_PREVIOUS, secrets.token_bytes(SEED_BYTES)],
+        )
 
 
 # Batches ---------------------------------------------------------------------------
@@ -158,7 +192,7 @@ def cut_batch(db: Database, box_kid: bytes, seal: Seal) -> bool:
         )
         db.execute(
             "UPDATE outbox SET batch_id = ? WHERE id IN"
-            " (SELECT id FROM outbox WHERE batch_id IS NULL ORDER BY id LIMIT ?)",
+            " (SELECT id FROM outbox WHERE batch_id IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT ?)",
             [cursor.lastrowid, batch.events],
         )
         # A fresh seed: what numbered these sessions is forgotten with this commit.
@@ -172,7 +206,9 @@ def cut_batch(db: Database, box_kid: bytes, seal: Seal) -> bool:
 def find_next_batch(db: Database, box_kid: bytes) -> Batch | None:
     """Return exactly what the next envelope holds: the oldest batch under way, else the next to cut."""
     with translated_faults(), db.atomic():
-        row = db.execute("SELECT body FROM batch WHERE receipt IS NULL ORDER BY id LIMIT 1").fetchone()
+        row = db.execute(
+            "SELECT body FROM batch WHERE receipt IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT 1"
+        ).fetchone()
         return read_batch(row[0]) if row else _next_batch(db, box_kid)
 
 
@@ -181,7 +217,7 @@ def find_oldest_sealed(db: Database) -> SealedBatch | None:
     with translated_faults():
         row = db.execute(
             "SELECT id, seq, events, blob_id, sha256, sealed FROM batch"
-            " WHERE receipt IS NULL ORDER BY id LIMIT 1"
+            " WHERE receipt IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT 1"
         ).fetchone()
     return SealedBatch(*row) if row else None
 
@@ -209,7 +245,8 @@ def settle(db: Database, receipt: Receipt, signed: bytes) -> None:
 def _next_batch(db: Database, box_kid: bytes) -> Batch | None:
     """Build the batch the waiting events would make now; the stored seed makes it repeatable."""
     rows = db.execute(
-        "SELECT kind, day, session_id, fields FROM outbox WHERE batch_id IS NULL ORDER BY id LIMIT ?",
+        "SELECT kind, day, session_id, fields FROM outbox"
+        " WHERE batch_id IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT ?",
         [MAX_EVENTS],
     ).fetchall()
     if not rows:

@@ -64,6 +64,7 @@ def test_outbox_row_holds_no_name_and_no_text(tmp_path: Path) -> None:
         "session_id": "s1",
         "fields": '{"characters": 5, "language": "en"}',
         "batch_id": None,
+        "set_aside_by": None,
     }
     db.close()
 
