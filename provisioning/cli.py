@@ -47,6 +47,7 @@ def _as_text(done: FirstBoot) -> str:
         lines += [
             "The keys on this card were made on another machine: the card was copied or moved.",
             f"They are kept aside in {done.moved_aside} and are no longer used.",
+            "Events that waited for the region are set aside too, not sent: sandyq sync status counts them.",
             "This box has new keys and a new name. Next step: enrol it at the region with a new code.",
         ]
     lines += [f"Made: {step}" for step in done.steps_taken]

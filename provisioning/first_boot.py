@@ -2,8 +2,8 @@
 
 Promises: every box has keys that no other box has, also when its card was copied; running it again changes
 nothing; it may be cut at any moment and the next run makes it whole. What a copy brought along is moved
-aside, never used and never deleted. Keeps out: how keys are made (sync/keys), enrolment at the region,
-lessons: the pages start without it.
+aside, never used and never deleted; of its waiting events sync/outbox sends none (decision 0011). Keeps out:
+how keys are made (sync/keys), enrolment at the region, lessons: the pages start without it.
 
 Files it owns, below the home: `box.json` (name and device id, for whoever announces the box) and
 `first-boot/` (the machine the ids belong to, stamps, the marker of an unfinished move).
@@ -11,6 +11,7 @@ Files it owns, below the home: `box.json` (name and device id, for whoever annou
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,8 +29,11 @@ from provisioning.steps import (
     take_steps,
     write_durably,
 )
+from sync.client import open_outbox
 from sync.errors import KeyMissing
 from sync.keys import device_id, ensure_device_key
+from sync.outbox import EPOCH_BYTES, begin_epoch
+from sync.settings import SyncSettings
 
 Record = TypeVar("Record")
 
@@ -58,6 +62,14 @@ class FirstBoot:
     box: Box
     steps_taken: tuple[str, ...]
     moved_aside: Path | None  # where the ids of another machine went
+
+
+@dataclass(frozen=True)
+class Move:
+    """Where the ids of another machine go, and the epoch under which this box counts from now on."""
+
+    into: str
+    epoch: bytes
 
 
 def prepare_box(home: Path, machine: Machine) -> FirstBoot:
@@ -142,17 +154,22 @@ def _start_move(home: Path) -> None:
     number = 1
     while (home / f"keys/revoked-{number}").exists():
         number += 1
-    # The place is decided once and written down, so that a cut move goes on to the same place.
-    write_durably(_move_marker(home), json.dumps({"into": f"revoked-{number}"}).encode())
+    # Place and epoch are decided once and written down, so that a cut move goes on to the same ones.
+    record = {"into": f"revoked-{number}", "epoch": secrets.token_hex(EPOCH_BYTES)}
+    write_durably(_move_marker(home), json.dumps(record).encode())
 
 
 def _finish_move(home: Path) -> Path | None:
     """Carry out the move that the marker asks for; every part of it may have happened already."""
     marker = _move_marker(home)
-    into = _read_record(marker, lambda record: Path(record["into"]).name)
-    if into is None:
+    move = _read_record(
+        marker, lambda record: Move(Path(record["into"]).name, bytes.fromhex(record["epoch"]))
+    )
+    if move is None:
         return None
-    target = home / "keys" / into
+    # First of all: from here on no key, old or new, can send what the original may send.
+    _set_events_aside(home, move.epoch)
+    target = home / "keys" / move.into
     make_folder(target)
     for name in IDENTITY_FILES:
         move_durably(home / name, target / Path(name).name)
@@ -163,6 +180,17 @@ def _finish_move(home: Path) -> Path | None:
     marker.unlink()
     sync_folder(marker.parent)
     return target
+
+
+def _set_events_aside(home: Path, epoch: bytes) -> None:
+    settings = SyncSettings(home)
+    if not settings.database_path.exists():
+        return  # the pages never started here: there is nothing to set aside
+    db = open_outbox(settings)
+    try:
+        begin_epoch(db, epoch)
+    finally:
+        db.close()
 
 
 def _find_known_machine(home: Path) -> Machine | None:
