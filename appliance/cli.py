@@ -78,17 +78,10 @@ def main() -> None:
     try:
         sandyq()
     except (ApplianceError, ModelsError, SyncError, ProvisioningError) as error:
-        code = reader_language()
+        code = languages.of_terminal(os.environ)
         click.echo(languages.render(code, error.message, error.params), err=True)
         click.echo("→ " + languages.render(code, error.hint, error.params), err=True)
         sys.exit(1)
-
-
-def reader_language() -> str:
-    """Return the language of the person at the terminal: Sandyq's own setting, then the system's."""
-    environment = os.environ
-    wishes = [environment.get(name) for name in ("SANDYQ_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")]
-    return languages.choose(wishes, languages.SOURCE_LANGUAGE)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ LOOK_SECONDS = 0.5
 SYNC_SECONDS = 15.0
 # More than any part needs to stop, so that Ctrl-C ends in peace and never leaves a process behind.
 STOP_SECONDS = 12.0
-STARTING = N_("Starting the %(part)s …")
+STARTING = N_("Starting: %(part)s …")
 READY = N_("Ready. Everything runs on this machine; stop with Ctrl-C.")
 LINES = (
     (N_("Learners' page"), "web"),
@@ -54,6 +54,7 @@ class Part:
     """One process of the demonstration, and where to ask whether it is ready."""
 
     name: str
+    title: str
     arguments: tuple[str, ...]
     url: str
 
@@ -69,11 +70,12 @@ def demo_command(
     settings: Settings, home: Path | None, port: int, engine_port: int, region_port: int, as_json: bool
 ) -> None:
     """Run engine, pages and a region here, with a sample class."""
-    language = languages.choose([settings.language], languages.SOURCE_LANGUAGE)
+    language = languages.of_terminal(os.environ)
 
     def say(sentence: str, **params: object) -> None:
         if not as_json:
-            click.echo(languages.render(language, sentence, params))
+            titles = {name: languages.render(language, str(title), {}) for name, title in params.items()}
+            click.echo(languages.render(language, sentence, {**titles}))
 
     demo = _Demo(settings, home or settings.home / "demo", (port, engine_port, region_port), say)
     with demo:
@@ -100,9 +102,9 @@ class _Demo:
         self._settings = replace(settings, home=self._home, sync=replace(settings.sync, home=self._home))
         self._say = say
         self._parts = (
-            Part("region", ("region", "serve"), f"http://{HOST}:{region_port}"),
-            Part("engine", ("engine", "serve"), f"http://{HOST}:{engine_port}"),
-            Part("web", ("web", "serve"), f"http://{HOST}:{port}"),
+            Part("region", N_("Region"), ("region", "serve"), f"http://{HOST}:{region_port}"),
+            Part("engine", N_("Engine"), ("engine", "serve"), f"http://{HOST}:{engine_port}"),
+            Part("web", N_("Learners' page"), ("web", "serve"), f"http://{HOST}:{port}"),
         )
         self._environment = os.environ | {
             "SANDYQ_HOME": str(self._home),
@@ -138,7 +140,7 @@ class _Demo:
         model = self._ensure_model()
         self._ensure_region()
         for part in self._parts:
-            self._say(STARTING, part=part.name)
+            self._say(STARTING, part=part.title)
             self._launch(part)
         pin, code = self._ensure_class()
         for part in self._parts:

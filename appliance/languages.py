@@ -5,7 +5,7 @@ compile step that somebody can forget. A fourth language is a fourth file.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,6 +53,12 @@ def choose(wishes: Iterable[str | None], default: str) -> str:
         if found:
             return found
     return default
+
+
+def of_terminal(environment: Mapping[str, str]) -> str:
+    """Return the language of the person at the terminal: Sandyq's own setting, then the system's."""
+    names = ("SANDYQ_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+    return choose([environment.get(name) for name in names], SOURCE_LANGUAGE)
 
 
 def render(code: str, sentence: str, params: dict[str, object]) -> str:
