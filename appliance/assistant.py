@@ -7,6 +7,7 @@ still waiting. No database transaction is open while the model writes.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -43,6 +44,8 @@ class Assistant:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._state = EngineState("loading")
+        self._in_flight = in_flight
+        self._seconds_each = 0.0  # between two answers of the whole class, as it has been lately
         self._writers = ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="answer")
         self._dispatcher = threading.Thread(target=self._dispatch, name="dispatcher", daemon=True)
 
@@ -76,7 +79,7 @@ class Assistant:
                 try:
                     while self._state.phase == "ready" and self._start_one(db):
                         pass
-                    self._board.set_places(questions.waiting_ids(db))
+                    self._board.set_places(questions.waiting_ids(db), self._seconds_each)
                 except (DiskFull, DatabaseBusy) as error:
                     log.warning("questions wait: %s", error.key)
                 except Exception:
@@ -103,9 +106,11 @@ class Assistant:
 
     def _answer(self, question: Question) -> None:
         stop = self._board.begin(question.id)
+        began = time.monotonic()
         try:
             answer = self._follow(question, stop) if self._is_wanted(question) else None
             if answer is not None:
+                self._note_speed(time.monotonic() - began)
                 self._save(lambda db: questions.finish(db, question, answer, now=datetime.now(UTC)))
         except EngineUnreachable:
             self._give_back(question)
@@ -116,6 +121,11 @@ class Assistant:
             self._board.finish(question.id)
             self._places.release()
             self.wake()
+
+    def _note_speed(self, seconds: float) -> None:
+        """Learn how fast the line moves; the newest answer weighs a third, so that one slow one passes."""
+        latest = seconds / self._in_flight
+        self._seconds_each = latest if not self._seconds_each else (2 * self._seconds_each + latest) / 3
 
     def _is_wanted(self, question: Question) -> bool:
         """The teacher may have closed the lesson between the claim and the start."""
@@ -132,12 +142,15 @@ class Assistant:
                 prompts.messages(question.text, question.language),
                 max_tokens=prompts.MAX_ANSWER_TOKENS,
                 learner=question.learner_id,
+                model=model.model,
             ):
                 if stop.is_set():
                     return None
                 if piece.text:
                     text += piece.text
                     self._board.append(question.id, piece.text)
+                elif piece.place is not None and not text:
+                    self._board.set_place(question.id, piece.place, piece.estimate_seconds)
                 end = piece
         except AnswerFailed as error:
             log.warning("the engine refused a question: %s", error.params["reason"])

@@ -33,10 +33,12 @@ class EngineState:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some text of an answer, or its end with the number of tokens written."""
+    """Some text of an answer, its end with the number of tokens written, or news while it waits."""
 
     text: str = ""
     answer_tokens: int = 0
+    place: int | None = None  # in the engine's line; 0 = its turn has come; None = no news
+    estimate_seconds: int = 0  # until the first word; 0 = not known
 
 
 class EngineClient:
@@ -51,15 +53,30 @@ class EngineClient:
     def state(self) -> EngineState:
         """Return how the engine is; never raises."""
         try:
-            answer = self._pool.request("GET", f"{self._url}/health", timeout=CONNECT_SECONDS)
-            facts = _object(answer.data)
+            status, facts = self._ask("/health")
+            if status == 503:
+                return EngineState("loading" if facts.get("status") == "loading" else "down")
+            if status != 200 or "model" not in facts:
+                return self._state_of_stand_in()
         except (urllib3.exceptions.HTTPError, EngineUnreachable):
             return EngineState("down")
-        if answer.status == 200:
-            return EngineState("ready", str(facts.get("model", "")), str(facts.get("sha256", "")))
-        return EngineState("loading" if facts.get("status") == "loading" else "down")
+        return EngineState("ready", str(facts["model"]), str(facts.get("sha256", "")))
 
-    def stream(self, messages: list[dict[str, str]], *, max_tokens: int, learner: str) -> Iterator[Piece]:
+    def _state_of_stand_in(self) -> EngineState:
+        """Another server of the API may have no /health of our kind; every one lists its models."""
+        status, facts = self._ask("/v1/models")
+        models = facts.get("data")
+        if status != 200 or not isinstance(models, list) or not models:
+            return EngineState("down")
+        return EngineState("ready", str(models[0].get("id", "")))
+
+    def _ask(self, path: str) -> tuple[int, dict[str, Any]]:
+        answer = self._pool.request("GET", self._url + path, timeout=CONNECT_SECONDS)
+        return answer.status, _object(answer.data) if answer.status in (200, 503) else {}
+
+    def stream(
+        self, messages: list[dict[str, str]], *, max_tokens: int, learner: str, model: str = ""
+    ) -> Iterator[Piece]:
         """Yield an answer as it is written. Closing the iterator frees the engine's sequence.
 
         An empty piece is a sign of life while the request waits, so that the caller can look up.
@@ -74,6 +91,7 @@ class EngineClient:
             "stream_options": {"include_usage": True},
             "max_tokens": max_tokens,
             "user": learner,
+            **({"model": model} if model else {}),  # ours needs no name, Ollama does
         }
         try:
             response = self._pool.request(
@@ -107,7 +125,7 @@ def _pieces(lines: Iterator[bytes]) -> Iterator[Piece]:
     tokens = 0
     for line in lines:
         if not line.startswith(b"data:"):
-            yield Piece()
+            yield _news(line)
             continue
         content = line[5:].strip()
         if content == b"[DONE]":
@@ -120,6 +138,16 @@ def _pieces(lines: Iterator[bytes]) -> Iterator[Piece]:
         for choice in chunk.get("choices", []):
             yield Piece(text=choice.get("delta", {}).get("content") or "")
     raise EngineUnreachable  # the stream broke off before its end
+
+
+def _news(line: bytes) -> Piece:
+    """Our engine says `: waiting PLACE SECONDS`; any other comment is only a sign of life."""
+    words = line.removeprefix(b": waiting ").split() if line.startswith(b": waiting ") else []
+    numbers = [int(word) for word in words if word.isdigit()]
+    return Piece(
+        place=numbers[0] if numbers else None,
+        estimate_seconds=numbers[1] if len(numbers) > 1 else 0,
+    )
 
 
 def _refusal(status: int, body: bytes) -> Exception:

@@ -15,6 +15,7 @@ class Progress:
 
     text: str = ""
     place: int = 0  # 1 = next; 0 = being answered, or not known yet
+    seconds: int = 0  # about how long until the first word; 0 = not known
     finished: bool = False
 
 
@@ -69,11 +70,21 @@ class LiveBoard:
         with self._changed:
             self._bump()
 
-    def set_places(self, waiting: Sequence[str]) -> None:
-        """Show the line as it stands now."""
+    def set_place(self, question_id: str, place: int, seconds: int) -> None:
+        """The engine says where this question stands in its own line."""
         with self._changed:
-            places = {question_id: Progress(place=place) for place, question_id in enumerate(waiting, 1)}
+            if self._progress.get(question_id) != Progress(place=place, seconds=seconds):
+                self._set(question_id, Progress(place=place, seconds=seconds))
+
+    def set_places(self, waiting: Sequence[str], seconds_each: float) -> None:
+        """Show the line as it stands now: first those at the engine, then those who wait here."""
+        with self._changed:
             writing = {key: value for key, value in self._progress.items() if key in self._stops}
+            ahead = sum(1 for value in writing.values() if value.place)
+            places = {
+                question_id: Progress(place=place, seconds=round(place * seconds_each))
+                for place, question_id in enumerate(waiting, ahead + 1)
+            }
             if {**places, **writing} != self._progress:
                 self._progress = {**places, **writing}
                 self._bump()

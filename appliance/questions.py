@@ -95,15 +95,12 @@ def ask(
 
 
 def claim_next(db: Database) -> Question | None:
-    """Take the question that waits longest, or None. First come, first served."""
-    rows = list(
-        db.query(
-            "UPDATE question SET state = 'answering', attempts = attempts + 1 WHERE id = "
-            "(SELECT id FROM question WHERE state = 'waiting' ORDER BY asked_at, id LIMIT 1) "
-            "AND state = 'waiting' RETURNING *"
-        )
-    )
-    return _question(rows[0]) if rows else None
+    """Take the next question in line, or None."""
+    waiting = waiting_ids(db)
+    if not waiting:
+        return None
+    sql = "UPDATE question SET state = 'answering', attempts = attempts + 1 WHERE id = ? RETURNING *"
+    return _question(next(iter(db.query(sql, [waiting[0]]))))
 
 
 def release(db: Database, question_id: str, *, counts_as_attempt: bool) -> None:
@@ -176,7 +173,7 @@ def open_count(db: Database, learner_id: str) -> int:
 
 def waiting_ids(db: Database) -> Sequence[str]:
     """Return the waiting questions in the order they will be answered."""
-    rows = db.query("SELECT id FROM question WHERE state = 'waiting' ORDER BY asked_at, id")
+    rows = db.query(_LINE)
     return [row["id"] for row in rows]
 
 
@@ -199,6 +196,15 @@ def count_by_learner(db: Database, session: Session) -> dict[str, int]:
         "SELECT learner_id, count(*) AS asked FROM question WHERE session_id = ? GROUP BY 1", [session.id]
     )
     return {row["learner_id"]: row["asked"] for row in rows}
+
+
+# Who asks twice must not be answered twice before a neighbour is answered once.
+_LINE = """
+    SELECT id FROM question AS asked WHERE state = 'waiting'
+    ORDER BY (SELECT count(*) FROM question AS other WHERE other.learner_id = asked.learner_id
+              AND (other.state = 'answering' OR other.state = 'waiting' AND other.asked_at < asked.asked_at)),
+             asked_at, id
+"""
 
 
 def _question(row: dict[str, object]) -> Question:

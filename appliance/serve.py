@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 HTTP_THREADS = 40
 # A bell rings and thirty phones connect at once, some of them twice.
 WAITING_CONNECTIONS = 128
+# Questions that wait at our engine beyond those it writes: a finished answer leaves no gap.
+ASKED_AHEAD = 4
 # Streams notice the end within a heartbeat; a box that is switched off must not wait for a slow phone.
 STOP_SECONDS = 3
 
@@ -83,11 +85,13 @@ def _services(settings: Settings) -> Services:
     board = LiveBoard()
     client = EngineClient(settings.engine.url or f"http://{settings.engine.host}:{settings.engine.port}")
     path = settings.sync.database_path
+    # A server that stands in knows no fairness: it gets no more than it can write, the line stays here.
+    ahead = 0 if settings.engine.url else ASKED_AHEAD
     return Services(
         home=settings.home,
         database=path,
         language=settings.language,
-        assistant=Assistant(path, client, board, in_flight=settings.engine.sequences),
+        assistant=Assistant(path, client, board, in_flight=settings.engine.sequences + ahead),
         board=board,
         # A box that serves only itself has nothing to announce.
         addresses=[] if _is_loopback(settings.web.host) else discovery.lan_addresses(),

@@ -18,6 +18,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.words = ["Think ", "of ", "numbers ", "with ", "two ", "divisors."]
         self.phase = "ok"
+        self.is_stand_in = False  # answers as Ollama does: no /health, but a list of models
         self.breaks: list[int] = []  # for each coming request, words until the line breaks
         self.refuse_with: str | None = None  # error code of a 400
         self.requests: list[dict[str, Any]] = []
@@ -56,7 +57,7 @@ class FakeEngine:
         breaks_at = self.breaks.pop(0) if self.breaks else None
         for number, word in enumerate(self.words):
             while not self._may_write.wait(0.05):
-                yield ": waiting 1"
+                yield ": waiting 1 7"
             if number == breaks_at:
                 return
             yield "data: " + json.dumps({"choices": [{"delta": {"content": word}}]})
@@ -70,7 +71,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        if self.engine.phase == "ok":
+        if self.engine.is_stand_in:
+            found = self.path == "/v1/models"
+            self._answer(200 if found else 404, {"data": [{"id": "gemma3:1b"}]} if found else {})
+        elif self.engine.phase == "ok":
             self._answer(200, {"status": "ok", "model": "fake-model", "sha256": "fa" * 32})
         else:
             self._answer(503, {"status": self.engine.phase})

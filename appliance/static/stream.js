@@ -10,9 +10,12 @@ function part(question, name) {
 }
 
 const acts = {
-  place({ question, place: number }) {
+  place({ question, place: number, seconds }) {
     const note = part(question, "note");
-    if (note && number > 0) note.textContent = place.dataset.place.replace("%", number);
+    if (!note || number < 1) return;
+    const words = [place.dataset.place.replace("%", number)];
+    if (seconds > 0) words.push(place.dataset.seconds.replace("%", seconds));
+    note.textContent = words.join(" · ");
   },
   text({ question, start, text }) {
     const answer = part(question, "answer");

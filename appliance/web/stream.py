@@ -60,7 +60,7 @@ def _follow_questions(
 ) -> Iterator[str]:
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
     newest = questions.of_learner(db, learner_id, newest=10)
-    shown: dict[str, tuple[int, int]] = {q.id: (-1, -1) for q in newest if q.is_open}
+    shown: dict[str, tuple[int, tuple[int, int]]] = {q.id: (-1, (-1, 0)) for q in newest if q.is_open}
     while shown and not board.closed:
         seen = board.version
         for question_id in list(shown):
@@ -72,13 +72,14 @@ def _follow_questions(
                     del shown[question_id]
                 continue
             length, place = shown[question_id]
-            if place != progress.place:
-                yield _event("place", question=question_id, place=progress.place)
+            now = (progress.place, progress.seconds)
+            if place != now:
+                yield _event("place", question=question_id, place=progress.place, seconds=progress.seconds)
             if length != len(progress.text):
                 # A shorter text means that the answer began again: send it whole.
                 start = length if 0 <= length < len(progress.text) else 0
                 yield _event("text", question=question_id, start=start, text=progress.text[start:])
-            shown[question_id] = (len(progress.text), progress.place)
+            shown[question_id] = (len(progress.text), now)
         if shown and board.wait(seen, HEARTBEAT_SECONDS) == seen:
             yield ": still here\n\n"
     if not shown:

@@ -3,6 +3,7 @@
 import json
 
 from appliance import questions
+from appliance.database import connection
 from tests.classroom import Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine
 
@@ -38,8 +39,6 @@ def test_the_question_its_event_and_its_outbox_row_stand_together(
 
 
 def test_a_fact_that_cannot_be_queued_is_not_saved_either(classroom: Classroom, aigerim: Browser) -> None:
-    from appliance.database import connection
-
     with connection(classroom.database) as db:
         db.execute("CREATE TRIGGER broken BEFORE INSERT ON outbox BEGIN SELECT raise(ABORT, 'planted'); END")
     assert aigerim.ask("Lost?").status_code == 500
@@ -168,3 +167,15 @@ def test_a_third_open_question_must_wait(classroom: Classroom, engine: FakeEngin
     engine.go_on()
     wait_until(classroom.all_answered)
     assert aigerim.ask("Three?").status_code == 303
+
+
+def test_a_second_question_waits_behind_a_neighbours_first(
+    classroom: Classroom, engine: FakeEngine, aigerim: Browser, bolat: Browser
+) -> None:
+    engine.phase = "loading"
+    wait_until(lambda: classroom.assistant.state.phase == "loading")
+    for browser, text in ((aigerim, "Mine?"), (aigerim, "Mine too?"), (bolat, "His?")):
+        browser.ask(text)
+    with connection(classroom.database) as db:
+        line = [questions.get(db, question_id).text for question_id in questions.waiting_ids(db)]
+    assert line == ["Mine?", "His?", "Mine too?"]

@@ -103,3 +103,12 @@ def test_leaving_frees_the_engine(engine: FakeEngine) -> None:
     next(piece for piece in stream if piece.text)
     stream.close()  # type: ignore[attr-defined]  # it is a generator
     wait_until(lambda: engine.abandoned == 1)
+
+
+def test_another_server_of_the_api_can_stand_in(engine: FakeEngine) -> None:
+    engine.is_stand_in = True
+    client = EngineClient(engine.url)
+    state = client.state()
+    assert (state.phase, state.model) == ("ready", "gemma3:1b")
+    assert "".join(p.text for p in client.stream(MESSAGES, max_tokens=5, learner="l1", model=state.model))
+    assert engine.requests[-1]["model"] == "gemma3:1b"

@@ -70,8 +70,10 @@ def test_the_place_in_line_is_told(
     aigerim.ask("Two?")
     wait_until(lambda: len(engine.requests) == 2, "the two answers that may be written at once")
     bolat.ask("Three?")
-    place = next(data for name, data in events(bolat) if name == "place" and data["place"])
-    assert place["place"] == 1
+    at_the_engine = next(data for name, data in events(aigerim) if name == "place" and data["place"])
+    assert (at_the_engine["place"], at_the_engine["seconds"]) == (1, 7), "as the engine says"
+    behind = next(data for name, data in events(bolat) if name == "place" and data["place"] > 1)
+    assert behind["place"] == 3, "two are before him"
     engine.go_on()
     wait_until(classroom.all_answered)
 
