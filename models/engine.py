@@ -21,8 +21,8 @@ from models.protocol import Sampling, Span
 
 logger = logging.getLogger(__name__)
 
-# top_p alone would sort the whole vocabulary (262,144 tokens in Gemma's) for every token.
-TOP_K = 40
+# Spare sequences of a model with a recurrent state, which costs memory for each (50 MB in a 4B model).
+RECURRENT_SPARE = 4
 # llama_decode's answers.
 _OK, _NO_CELLS, _ABORTED, _INVALID = 0, 1, 2, -1
 _WARN, _ERROR, _CONTINUED = 3, 4, 5  # ggml_log_level as the library sends it
@@ -153,40 +153,57 @@ def _pointer(array: npt.NDArray[Any], kind: Any) -> Any:
 
 class LlamaEngine:
     def __init__(
-        self, path: Path, *, name: str, sequences: int, cells: int, step_rows: int, threads: int
+        self,
+        path: Path,
+        *,
+        name: str,
+        sequences: int,
+        cells: int,
+        step_rows: int,
+        threads: int,
+        spare: int = 0,
     ) -> None:
-        """Load the model; raise ModelUnloadable with llama.cpp's own reason."""
+        """Load the model; raise ModelUnloadable with llama.cpp's own reason.
+
+        `sequences` may answer at the same time; `spare` more only hold tokens: lessons, paused answers.
+        """
         llama.llama_log_set(_log, None)
         llama.llama_backend_init()
         _recent_errors.clear()
         self._context: Any = None
         self._samplers: dict[int, Any] = {}
         self._rows: dict[int, int] = {}
-        self.sequences = sequences
+        self.answers = sequences
         self.step_rows = step_rows
         parameters = llama.llama_model_default_params()
         _set_fields(parameters, n_gpu_layers=0, use_extra_bufts=_may_repack())
         self._model = llama.llama_model_load_from_file(str(path).encode(), parameters)
         if not self._model:
             raise ModelUnloadable(name=name, detail=_reason("it is not a model file we understand"))
+        # A recurrent state is one for the whole sequence: it cannot be cut, and each sequence has its own.
+        self.divisible: bool = not (
+            llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
+        )
+        self.sequences = sequences + (spare if self.divisible else min(spare, RECURRENT_SPARE))
         try:
-            self._open_context(name, sequences, cells, threads)
+            self._open_context(name, cells, threads)
             self.vocabulary = LlamaVocabulary(self._model)
             self._warm_up(name)
         except BaseException:
             self.close()
             raise
 
-    def _open_context(self, name: str, sequences: int, cells: int, threads: int) -> None:
+    def _open_context(self, name: str, cells: int, threads: int) -> None:
         parameters = llama.llama_context_default_params()
         _set_fields(
             parameters,
             n_ctx=cells,
             n_batch=self.step_rows,
             n_ubatch=self.step_rows,
-            n_seq_max=sequences,
-            # One row of logits a sequence and step; the default reserves one for every row of a batch.
-            n_outputs_max=sequences,
+            n_seq_max=self.sequences,
+            # One row of logits a sequence and step; the default reserves one for every row of a batch. Fewer
+            # than n_seq_max, for those that only hold tokens, would abort the process.
+            n_outputs_max=self.sequences,
             # One pool for all: a short conversation lends its room to a long one.
             kv_unified=True,
             # Without it every row computes the cells of all learners.
@@ -219,8 +236,10 @@ class LlamaEngine:
             return  # greedy needs no sampler: numpy finds the largest
         chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         for sampler in (
-            llama.llama_sampler_init_top_k(TOP_K),
+            # top_p alone would sort the whole vocabulary (262,144 tokens in Gemma's) for every token.
+            llama.llama_sampler_init_top_k(sampling.top_k),
             llama.llama_sampler_init_top_p(sampling.top_p, 1),
+            llama.llama_sampler_init_min_p(sampling.min_p, 1),
             llama.llama_sampler_init_temp(sampling.temperature),
             llama.llama_sampler_init_dist(sampling.seed),
         ):
@@ -255,6 +274,35 @@ class LlamaEngine:
         if sampler is not None:
             llama.llama_sampler_free(sampler)
         llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def share(self, source: int, target: int, tokens: int) -> None:
+        end = tokens if self.divisible else -1  # a recurrent state is shared whole or not at all
+        llama.llama_memory_seq_cp(self._memory, source, target, 0, end)
+
+    def trim(self, sequence: int, tokens: int) -> bool:
+        return bool(llama.llama_memory_seq_rm(self._memory, sequence, tokens, -1))
+
+    def save(self, sequence: int, path: Path, tokens: Sequence[int]) -> None:
+        array = (llama.llama_token * len(tokens))(*tokens)
+        written: int = llama.llama_state_seq_save_file(
+            self._context, str(path).encode(), sequence, array, len(tokens)
+        )
+        if not written:
+            raise OSError(_reason("the state could not be written"))
+
+    def load(self, sequence: int, path: Path) -> list[int] | None:
+        tokens = (llama.llama_token * self.cells)()
+        count = ctypes.c_size_t(0)
+        read: int = llama.llama_state_seq_load_file(
+            self._context, str(path).encode(), sequence, tokens, self.cells, ctypes.byref(count)
+        )
+        if not read:
+            self.free(sequence)  # a file that ends too early may have left a part
+            return None
+        return list(tokens[: count.value])
+
+    def set_threads(self, threads: int) -> None:
+        llama.llama_set_n_threads(self._context, threads, threads)
 
     def close(self) -> None:
         for sampler in self._samplers.values():

@@ -166,8 +166,19 @@ class AnswerFailed(ModelsError):
 
 
 class QueueFull(ModelsError):
+    """`params` also hold `place` and `retry_after_seconds`."""
+
     key = "queue_full"
     message = N_("Too many questions are waiting already (%(waiting)d).")
+    hint = N_("Wait a little and ask again.")
+    status = 429
+
+
+class LearnerBusy(ModelsError):
+    """One question being answered and one waiting; `params` as in QueueFull."""
+
+    key = "learner_busy"
+    message = N_("Your last question is still waiting for its answer.")
     hint = N_("Wait a little and ask again.")
     status = 429
 

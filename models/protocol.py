@@ -6,7 +6,17 @@ tests. A `Vocabulary` may be used from any thread; an `Engine` belongs to the on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
 from typing import Protocol
+
+
+class Priority(IntEnum):
+    """Who goes first when not all can."""
+
+    TEACHER = 0
+    LEARNER = 1
+    BACKGROUND = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +24,11 @@ class Sampling:
     """How the next token is chosen; temperature 0 is greedy, and then the rest does not matter."""
 
     temperature: float = 0.0
+    top_k: int = 40
     top_p: float = 1.0
+    min_p: float = 0.0
     seed: int = 0
+    grammar: str = ""  # in llama.cpp's GBNF; "" = free text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,15 @@ class Engine(Protocol):
     def vocabulary(self) -> Vocabulary: ...
     @property
     def sequences(self) -> int:
-        """Sequence numbers run from 0 to here."""
+        """Sequence numbers run from 0 to here: those that answer, and those that only hold tokens."""
+
+    @property
+    def answers(self) -> int:
+        """Sequences that may want a token in the same step."""
+
+    @property
+    def divisible(self) -> bool:
+        """May a part of a sequence be shared and its end be forgotten? Not in recurrent models."""
 
     @property
     def cells(self) -> int:
@@ -85,6 +106,20 @@ class Engine(Protocol):
         """Choose the next token after the last decode, which must have wanted one for this sequence."""
 
     def free(self, sequence: int) -> None:
-        """Forget the sequence; its cells are free at once. Harmless when it is empty."""
+        """Forget the sequence; cells that no other sequence shares are free at once. Harmless when empty."""
+
+    def share(self, source: int, target: int, tokens: int) -> None:
+        """The first tokens of `source` belong to the empty `target` too: no copy, the same cells."""
+
+    def trim(self, sequence: int, tokens: int) -> bool:
+        """Forget what follows the first tokens; False, and nothing is changed, where the model cannot."""
+
+    def save(self, sequence: int, path: Path, tokens: Sequence[int]) -> None:
+        """Write the sequence, which holds exactly these tokens, to a file. Raises OSError."""
+
+    def load(self, sequence: int, path: Path) -> list[int] | None:
+        """Fill the empty sequence from a file, with cells of its own; its tokens, or None and it is empty."""
+
+    def set_threads(self, threads: int) -> None: ...
 
     def close(self) -> None: ...

@@ -35,7 +35,7 @@ from models.prompt import Prompt
 from models.scheduler import PREFILL_STEP_ROWS
 from models.settings import EngineSettings
 from models.store import Store
-from models.worker import Failed, Finished, State, Text, Ticket, Worker
+from models.worker import Failed, Finished, Order, State, Text, Ticket, Worker
 
 logger = logging.getLogger("models.engine")
 
@@ -137,7 +137,7 @@ class Door:
         tokens = self._prompt.tokens(asked.messages)
         if not tokens:
             raise RequestInvalid(param="messages", detail="they hold no text")
-        ticket = self._worker.submit(tokens, asked.max_tokens, asked.sampling, asked.stop)
+        ticket = self._worker.submit(Order(tokens, asked.max_tokens, asked.sampling, asked.stop))
         answer = ChatAnswer(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), self._served.name)
         connection = request.environ.get(CONNECTION_KEY)
         if not asked.stream:
@@ -226,7 +226,7 @@ def _log_finished(ticket: Ticket, event: Finished) -> None:
 
 
 def _log_gone(ticket: Ticket) -> None:
-    logger.info("chat 499 prompt=%d total=%.2fs", len(ticket.prompt), time.monotonic() - ticket.arrived)
+    logger.info("chat 499 prompt=%d total=%.2fs", len(ticket.order.prompt), time.monotonic() - ticket.arrived)
 
 
 def _refuse(error: ModelsError) -> Response:

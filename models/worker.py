@@ -27,7 +27,7 @@ from models.errors import (
     QueueFull,
 )
 from models.metrics import EngineMetrics
-from models.protocol import Engine, Sampling, Span
+from models.protocol import Engine, Priority, Sampling, Span
 from models.scheduler import Request, Scheduler, Slot
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 MIN_ANSWER_TOKENS = 32
 # One request may not reserve the memory of a whole class by asking for an endless answer.
 MAX_ANSWER_TOKENS = 1024
+RETRY_SECONDS = 5
 # A step takes well under a second; loading a large model cannot be interrupted and is not waited for.
 STOP_SECONDS = 5.0
 
@@ -62,6 +63,21 @@ class Failed:
 Event = Text | Finished | Failed
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one request wants."""
+
+    prompt: Sequence[int]
+    max_tokens: int
+    sampling: Sampling
+    stop: Sequence[str] = ()
+    learner: str = ""  # who asks, for fairness; "" = a stranger who asks once
+    priority: Priority = Priority.LEARNER
+    prefix_tokens: int = 0  # leading tokens that are the shared lesson; 0 = nobody said
+    characters: int = 0  # the learner typed; what fairness charges, never tokens. 0 = count the prompt's
+    max_characters: int = 0  # of the answer, equal for every language; 0 = no limit
+
+
 class State(Enum):
     LOADING = "loading"
     READY = "ok"
@@ -74,12 +90,12 @@ class Ticket:
     """One request's side of the counter: read `take` until Finished or Failed."""
 
     number: int
-    prompt: Sequence[int]
+    order: Order
     max_tokens: int
-    sampling: Sampling
     answer: AnswerText
     arrived: float
     place: int = 0  # in the queue; 0 = the answer is being written
+    estimate_seconds: float = 0.0  # until the first token
     started: float = 0.0
     first_token: float = 0.0
     tokens: int = 0
@@ -131,24 +147,21 @@ class Worker:
     def start(self) -> None:
         self._thread.start()
 
-    def submit(
-        self, prompt: Sequence[int], max_tokens: int, sampling: Sampling, stop: Sequence[str] = ()
-    ) -> Ticket:
+    def submit(self, order: Order) -> Ticket:
         """Queue a request, or raise why it cannot be."""
         engine = self.engine
+        length = len(order.prompt)
         limit = max(1, engine.context_tokens - MIN_ANSWER_TOKENS)
-        if len(prompt) > limit:
-            raise PromptTooLong(prompt_tokens=len(prompt), limit_tokens=limit)
-        max_tokens = min(max_tokens, MAX_ANSWER_TOKENS, engine.context_tokens - len(prompt))
-        ticket = Ticket(
-            next(self._numbers), prompt, max_tokens, sampling, AnswerText(stop), arrived=time.monotonic()
-        )
+        if length > limit:
+            raise PromptTooLong(prompt_tokens=length, limit_tokens=limit)
+        max_tokens = min(order.max_tokens, MAX_ANSWER_TOKENS, engine.context_tokens - length)
+        ticket = Ticket(next(self._numbers), order, max_tokens, AnswerText(order.stop), time.monotonic())
         with self._lock:
             if self._state is not State.READY:
                 raise self._refusal()
-            waiting = len(self._tickets) - engine.sequences
+            waiting = len(self._tickets) - engine.answers
             if waiting >= self._waiting_limit:
-                raise QueueFull(waiting=waiting)
+                raise QueueFull(waiting=waiting, place=waiting + 1, retry_after_seconds=RETRY_SECONDS)
             ticket.place = max(0, waiting) + 1
             self._tickets[ticket.number] = ticket
             self._inbox.put(ticket)
@@ -230,7 +243,7 @@ class _Steps:
         self._inbox = inbox
         self._metrics = metrics
         self._forget = forget
-        self._scheduler = Scheduler(engine.sequences, engine.cells)
+        self._scheduler = Scheduler(engine.answers, engine.cells)
         self._tickets: dict[int, Ticket] = {}  # by number
         self._seated: dict[int, Ticket] = {}  # by sequence
         self._news: list[tuple[Ticket, Event]] = []  # handed out when the step is over
@@ -257,7 +270,7 @@ class _Steps:
                 return False
             if isinstance(message, Ticket):
                 self._tickets[message.number] = message
-                self._scheduler.arrive(Request(message.number, message.prompt, message.max_tokens))
+                self._scheduler.arrive(Request(message.number, message.order.prompt, message.max_tokens))
                 changed = True
                 continue
             ticket = self._tickets.get(message)
@@ -271,7 +284,7 @@ class _Steps:
         for slot in seated:
             ticket = self._tickets[slot.request.number]
             self._seated[slot.sequence] = ticket
-            self._engine.begin(slot.sequence, ticket.sampling)
+            self._engine.begin(slot.sequence, ticket.order.sampling)
             ticket.place = 0
             ticket.started = time.monotonic()
             self._metrics.wait_seconds.observe(ticket.started - ticket.arrived)
@@ -328,7 +341,7 @@ class _Steps:
         if not ticket.first_token:
             ticket.first_token = time.monotonic()
             self._metrics.first_token_seconds.observe(ticket.first_token - ticket.arrived)
-            self._metrics.prompt_tokens.inc(len(ticket.prompt))
+            self._metrics.prompt_tokens.inc(len(ticket.order.prompt))
         if self._vocabulary.is_end(token):
             self._finish(ticket, "stop")
             return
@@ -349,7 +362,7 @@ class _Steps:
         self._leave(ticket, reason)
         self._count()
         waited, first = ticket.started - ticket.arrived, ticket.first_token - ticket.arrived
-        end = Finished(reason, len(ticket.prompt), ticket.tokens, waited, first)
+        end = Finished(reason, len(ticket.order.prompt), ticket.tokens, waited, first)
         self._news.append((ticket, end))
 
     def _fail(self, slot: Slot) -> None:

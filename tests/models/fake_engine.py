@@ -1,14 +1,16 @@
 """A small deterministic engine: no model, real rules.
 
-It keeps every sequence's tokens, refuses gaps, overflow and foreign threads as llama.cpp would (or
-would crash), and answers by a rule, so that tests know what must come out. test_engine_contract.py
-checks that it and the real one behave alike.
+It keeps every sequence's tokens in cells that sequences may share, refuses gaps, overflow and foreign
+threads as llama.cpp would (or would crash), and answers by a rule, so that tests know what must come
+out. test_engine_contract.py checks that it and the real one behave alike.
 """
 
+import json
 import threading
 import time
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from models.errors import EngineOutOfCells, EngineRefusedRows, ModelsError
 from models.protocol import Sampling, Span
@@ -59,28 +61,39 @@ def fake_answer(prompt: bytes, seed: int = 0) -> bytes:
 
 class FakeEngine:
     def __init__(
-        self, *, sequences: int = 4, cells: int = 1024, step_rows: int = 256, step_seconds: float = 0.0
+        self,
+        *,
+        sequences: int = 4,
+        spare: int = 12,
+        cells: int = 1024,
+        step_rows: int = 256,
+        step_seconds: float = 0.0,
     ) -> None:
         self.vocabulary = FakeVocabulary()
-        self.sequences, self.cells, self.step_rows = sequences, cells, step_rows
+        self.sequences, self.answers = sequences + spare, sequences
+        self.cells, self.step_rows = cells, step_rows
+        self.divisible = True
         self.context_tokens = cells
         self.step_seconds = step_seconds
         self.faults: list[Exception] = []  # raised by the next decodes, one each
         self.poisoned: bytes | None = None  # a prompt with these bytes makes its rows invalid
         self.held: dict[int, list[int]] = {}
+        self.threads = 1
         self.decoded_rows: list[int] = []  # one entry a step
         self.closed = False
+        self._cells: dict[int, list[object]] = {}  # by sequence: the very cells, which may be shared
         self._sampling: dict[int, Sampling] = {}
         self._wanted: set[int] = set()
         self._thread: int | None = None
 
     @property
     def cells_used(self) -> int:
-        return sum(map(len, self.held.values()))
+        return len({cell for cells in self._cells.values() for cell in cells})
 
     def begin(self, sequence: int, sampling: Sampling) -> None:
+        """Before its first row; a shared prefix may be there already."""
         self._check(sequence)
-        if self.held.get(sequence):
+        if sequence in self._sampling:
             raise ModelsError
         self._sampling[sequence] = sampling
 
@@ -103,8 +116,11 @@ class FakeEngine:
             raise EngineOutOfCells
         for span in spans:
             self.held.setdefault(span.sequence, []).extend(span.tokens)
+            self._cells.setdefault(span.sequence, []).extend(object() for _ in span.tokens)
             if span.wants_token:
                 self._wanted.add(span.sequence)
+        if len(self._wanted) > self.answers:
+            raise RuntimeError("llama.cpp would abort: too many outputs")
         self.decoded_rows.append(rows)
 
     def sample(self, sequence: int) -> int:
@@ -123,7 +139,42 @@ class FakeEngine:
     def free(self, sequence: int) -> None:
         self._check(sequence)
         self.held.pop(sequence, None)
+        self._cells.pop(sequence, None)
         self._sampling.pop(sequence, None)
+
+    def share(self, source: int, target: int, tokens: int) -> None:
+        self._check(source)
+        self._check(target)
+        if self.held.get(target) or not 0 < tokens <= len(self.held.get(source, [])):
+            raise ValueError(f"sequence {target} cannot share {tokens} tokens of {source}")
+        self.held[target] = self.held[source][:tokens]
+        self._cells[target] = self._cells[source][:tokens]
+
+    def trim(self, sequence: int, tokens: int) -> bool:
+        self._check(sequence)
+        del self.held[sequence][tokens:], self._cells[sequence][tokens:]
+        return True
+
+    def save(self, sequence: int, path: Path, tokens: Sequence[int]) -> None:
+        self._check(sequence)
+        if self.held[sequence] != list(tokens):
+            raise ValueError("these are not the sequence's tokens")
+        path.write_text(json.dumps(self.held[sequence]))
+
+    def load(self, sequence: int, path: Path) -> list[int] | None:
+        self._check(sequence)
+        try:
+            tokens: list[int] = json.loads(path.read_text())
+        except (OSError, ValueError):
+            return None
+        if self.cells_used + len(tokens) > self.cells:
+            return None
+        self.held[sequence] = list(tokens)
+        self._cells[sequence] = [object() for _ in tokens]
+        return tokens
+
+    def set_threads(self, threads: int) -> None:
+        self.threads = threads
 
     def close(self) -> None:
         self.closed = True

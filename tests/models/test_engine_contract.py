@@ -17,13 +17,15 @@ CELLS = 512
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "fake":
-        yield FakeEngine(sequences=3, cells=CELLS, step_rows=64)
+        yield FakeEngine(sequences=3, spare=3, cells=CELLS, step_rows=64)
         return
     from models.engine import LlamaEngine
 
     store = Store(request.getfixturevalue("real_model_home"))
     card = store.get_current()
-    real = LlamaEngine(store.path_of(card), name=card.name, sequences=3, cells=CELLS, step_rows=64, threads=1)
+    real = LlamaEngine(
+        store.path_of(card), name=card.name, sequences=3, spare=3, cells=CELLS, step_rows=64, threads=1
+    )
     yield real
     real.close()
 
@@ -49,7 +51,9 @@ def answer_alone(
 
 
 def test_sizes_are_as_asked(engine):
-    assert engine.sequences == 3
+    assert engine.answers == 3
+    assert engine.sequences == 6
+    assert engine.divisible
     assert engine.cells == CELLS
     assert engine.context_tokens == CELLS
     assert engine.step_rows == 64
@@ -62,7 +66,7 @@ def test_the_same_prompt_gets_the_same_greedy_answer(engine):
 
 def test_a_seed_repeats_a_sampled_answer(engine):
     tokens = prompt(engine, "Tell me a story.")
-    lively = [answer_alone(engine, tokens, 16, Sampling(1.0, 0.95, seed)) for seed in (1, 1, 2, 3)]
+    lively = [answer_alone(engine, tokens, 16, Sampling(1.0, top_p=0.95, seed=seed)) for seed in (1, 1, 2, 3)]
     assert lively[0] == lively[1]
     assert len({tuple(chosen) for chosen in lively}) > 1
 
@@ -113,6 +117,78 @@ def test_the_last_cell_can_be_used_and_not_one_more(engine):
     engine.decode([Span(0, CELLS // 2, (1,), wants_token=True)])
     engine.sample(0)
     engine.free(0)
+
+
+def decode_in_pieces(engine: Engine, sequence: int, position: int, tokens: list[int]) -> int:
+    """Decode tokens of any number and return the next one."""
+    while len(tokens) > 60:
+        engine.decode([Span(sequence, position, tokens[:60], wants_token=False)])
+        position, tokens = position + 60, tokens[60:]
+    engine.decode([Span(sequence, position, tokens, wants_token=True)])
+    return engine.sample(sequence)
+
+
+def test_a_shared_prefix_answers_as_a_decoded_one_and_costs_its_cells_once(engine):
+    head = prompt(engine, "The heart has four chambers. " * 6)
+    tails = [prompt(engine, text) for text in ("What is a chamber?", "Why four?")]
+    alone = []
+    for tail in tails:
+        engine.begin(0, Sampling())
+        alone.append(decode_in_pieces(engine, 0, 0, head + tail))
+        engine.free(0)
+    decode_in_pieces(engine, 5, 0, head)
+    for sequence, tail in enumerate(tails):
+        engine.share(5, sequence, len(head))
+        engine.begin(sequence, Sampling())
+        assert decode_in_pieces(engine, sequence, len(head), tail) == alone[sequence]
+    # Were the prefix there twice, this would not fit.
+    left = CELLS - len(head) - sum(map(len, tails))
+    decode_in_pieces(engine, 2, 0, [1] * left)
+    with pytest.raises(EngineOutOfCells):
+        engine.decode([Span(2, left, (1,), wants_token=False)])
+    # The prefix outlives its first holder and goes with its last.
+    engine.free(2)
+    engine.free(5)
+    engine.decode([Span(0, len(head) + len(tails[0]), (1,), wants_token=True)])
+    engine.free(0)
+    engine.free(1)
+    decode_in_pieces(engine, 0, 0, [1] * CELLS)
+    engine.free(0)
+
+
+def test_a_sequence_can_be_cut_short(engine):
+    tokens = prompt(engine, "Name three colours.")
+    expected = answer_alone(engine, tokens, 1)
+    engine.begin(0, Sampling())
+    engine.decode([Span(0, 0, [*tokens, 5, 6, 7], wants_token=False)])
+    assert engine.trim(0, len(tokens) - 1)
+    engine.decode([Span(0, len(tokens) - 1, tokens[-1:], wants_token=True)])
+    assert [engine.sample(0)] == expected
+    engine.free(0)
+
+
+def test_a_saved_sequence_comes_back(engine, tmp_path: Path):
+    tokens = prompt(engine, "Name three colours.")
+    expected = answer_alone(engine, tokens, 1)
+    engine.begin(0, Sampling())
+    engine.decode([Span(0, 0, tokens[:-1], wants_token=False)])
+    engine.save(0, tmp_path / "state", tokens[:-1])
+    engine.free(0)
+    assert engine.load(4, tmp_path / "state") == tokens[:-1]
+    engine.share(4, 0, len(tokens) - 1)
+    engine.begin(0, Sampling())
+    engine.decode([Span(0, len(tokens) - 1, tokens[-1:], wants_token=True)])
+    assert [engine.sample(0)] == expected
+    engine.free(0)
+    engine.free(4)
+
+
+def test_a_file_that_holds_no_sequence_is_not_loaded(engine, tmp_path: Path):
+    (tmp_path / "state").write_bytes(b"\0" * 1000)
+    assert engine.load(4, tmp_path / "state") is None
+    assert engine.load(4, tmp_path / "absent") is None
+    engine.load(4, tmp_path / "state")
+    engine.free(4)
 
 
 def test_too_many_rows_are_refused_before_they_reach_the_engine(engine):

@@ -20,7 +20,7 @@ from models.errors import (
 from models.metrics import EngineMetrics
 from models.prompt import Message, Prompt
 from models.protocol import Sampling
-from models.worker import Failed, Finished, State, Text, Ticket, Worker
+from models.worker import Failed, Finished, Order, State, Text, Ticket, Worker
 from tests.models.fake_engine import FakeEngine, fake_answer
 
 
@@ -39,7 +39,7 @@ class Bench:
         return self
 
     def ask(self, text: str, max_tokens: int = 100, stop: tuple[str, ...] = ()) -> Ticket:
-        return self.worker.submit(self.tokens(text), max_tokens, Sampling(), stop)
+        return self.worker.submit(Order(self.tokens(text), max_tokens, Sampling(), stop))
 
     def tokens(self, text: str) -> list[int]:
         return self.prompt.tokens([Message("user", text)])
@@ -229,7 +229,7 @@ def test_questions_before_the_model_is_loaded_are_asked_to_wait():
     worker = Worker(load, EngineMetrics(), waiting=1)
     worker.start()
     with pytest.raises(ModelLoading):
-        worker.submit([1], 5, Sampling())
+        worker.submit(Order([1], 5, Sampling()))
     loaded.set()
     wait_for(lambda: worker.state is State.READY)
     worker.stop()
