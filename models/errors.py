@@ -206,6 +206,18 @@ class RequestUnsupported(ModelsError):
     status = 400
 
 
+class SchemaUnsupported(ModelsError):
+    """A grammar that keeps the `response_format` cannot be written."""
+
+    key = "schema_unsupported"
+    message = N_("The answer schema cannot be kept: %(detail)s.")
+    hint = N_("Make the schema simpler and send the request again.")
+    status = 400
+
+    def __init__(self, **params: object) -> None:
+        super().__init__(param="response_format", **params)
+
+
 class RequestTooLarge(ModelsError):
     key = "request_too_large"
     message = N_("The request is larger than %(limit_bytes)d bytes.")
