@@ -1,0 +1,192 @@
+"""Which dials suit this model on this machine.
+
+Pure: step times come in (`measuring` takes them), dials and their reasons go out. The rules:
+
+- Threads: the fewest that are nearly the fastest. All cores only for a real gain, because the pages
+  live on the same machine.
+- Answers at once: more as long as a step stays within what a reader takes for fluent, and as long as
+  another learner at the table makes the class faster and not only each of them slower.
+- Rows a step: as many prompt rows as fit the same limit, so that a long prompt never holds up the text
+  of the others.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# A word every 0.3 s is still read as flowing text; beyond that, a class sees its answers stutter.
+STEP_SECONDS = 0.3
+# More answers at once must make the class as a whole faster by so much, or they only slow each other.
+WORTH_GAIN = 1.10
+# A thread that brings less than this costs more warmth and disturbance than it is worth.
+THREAD_GAIN = 1.15
+# The last core is taken from the pages and the system; it must bring a lot.
+LAST_CORE_GAIN = 1.30
+# From 64 rows on, flash attention on the CPU computes everybody's cells (see models/scheduler.py).
+MOST_MIXED_ROWS = 60
+MOST_PREFILL_ROWS = 256
+# Packed kernels work on 4 rows at a time and do the remainder one by one.
+ROW_GROUP = 4
+# A prompt must get on even where every step is slow: this many rows of it beside the answers.
+LEAST_PROMPT_ROWS = 8
+# A request that is alone holds up nobody but the next one, which waits for the end of the step.
+PREFILL_STEP_SECONDS = 1.0
+# The ladder that is measured, as far as the engine's seats go.
+LADDER = (1, 2, 4, 8, 12, 16, 24)
+MOST_ANSWERS = LADDER[-1]
+THREAD_ROWS = 8  # threads are compared at a full table, not at one reader
+
+VERSION = 1  # of the stored form and of the rules; another one is measured anew
+
+
+@dataclass(frozen=True, slots=True)
+class Dials:
+    """What the engine is set to."""
+
+    threads: int
+    answers: int
+    mixed_rows: int = MOST_MIXED_ROWS
+    prefill_rows: int = MOST_PREFILL_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    rows: int
+    seconds: float
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / self.seconds
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What was measured: `threads` compares counts at the same rows, the rest is at the chosen count."""
+
+    cores: int
+    threads: tuple[tuple[int, StepTime], ...]
+    answers: tuple[StepTime, ...]  # one row of each of so many answers
+    prompts: tuple[StepTime, ...]  # rows of one prompt
+    quiet: bool = True  # nothing else took the processor meanwhile
+
+
+@dataclass(frozen=True)
+class Calibration:
+    key: str
+    timings: Timings
+    dials: Dials
+    measured_on: str = ""  # a date, for people
+
+    def to_note(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def choose_threads(cores: int, times: Iterable[tuple[int, StepTime]]) -> int:
+    """The fewest threads that are nearly the fastest."""
+    chosen, best = 0, 0.0
+    for threads, step in sorted(times, key=lambda entry: entry[0]):
+        needed = LAST_CORE_GAIN if threads >= cores > 1 else THREAD_GAIN
+        if not chosen or step.rows_per_second >= best * needed:
+            chosen, best = threads, step.rows_per_second
+    return chosen
+
+
+def choose_answers(steps: Iterable[StepTime]) -> tuple[int, str]:
+    """The most answers at once that are still fluent and still gain; and why not more."""
+    ladder = sorted(steps, key=lambda step: step.rows)
+    chosen = ladder[0]
+    for step in ladder[1:]:
+        if step.seconds > STEP_SECONDS:
+            return chosen.rows, f"{step.rows} at once take {step.seconds * 1000:.0f} ms a step"
+        # An odd rung in the middle may gain nothing where the one after it does: 12 is 3 groups of 4.
+        if step.rows_per_second >= chosen.rows_per_second * WORTH_GAIN:
+            chosen = step
+    if chosen is ladder[-1]:
+        return chosen.rows, "no more were tried"
+    return chosen.rows, f"more bring less than {round((WORTH_GAIN - 1) * 100)} percent"
+
+
+def choose_rows(prompts: Iterable[StepTime], answers: int) -> tuple[int, int]:
+    """Rows of a step that prompts share with answers, and of a step that one prompt has for itself."""
+    known = sorted(prompts, key=lambda step: step.rows)
+    least = answers + LEAST_PROMPT_ROWS
+    mixed = _rows_within(known, STEP_SECONDS, least, max(MOST_MIXED_ROWS, least))
+    return mixed, _rows_within(known, PREFILL_STEP_SECONDS, mixed, MOST_PREFILL_ROWS)
+
+
+def _rows_within(known: list[StepTime], limit_seconds: float, least: int, most: int) -> int:
+    if not known:
+        return most
+    fitting = [step for step in known if step.seconds <= limit_seconds]
+    rate = (fitting[-1] if fitting else known[0]).rows_per_second
+    rows = int(rate * limit_seconds) // ROW_GROUP * ROW_GROUP
+    return max(least + -least % ROW_GROUP, min(rows, most))
+
+
+def calibrate(key: str, timings: Timings, measured_on: str = "") -> Calibration:
+    """Choose all dials; the measurements stay with them, for `drift` and for people."""
+    threads = choose_threads(timings.cores, timings.threads)
+    answers, _ = choose_answers(timings.answers)
+    mixed, prefill = choose_rows(timings.prompts, answers)
+    return Calibration(key, timings, Dials(threads, answers, mixed, prefill), measured_on)
+
+
+def thread_candidates(cores: int) -> tuple[int, ...]:
+    """Which thread counts are worth measuring, the likely best first: time may run out."""
+    if cores <= 1:
+        return (1,)
+    return tuple(dict.fromkeys((cores - 1, cores, max(1, cores // 2), 1)))
+
+
+def expected_seconds(timings: Timings, rows: int) -> float:
+    """How long a step of so many rows took when the machine was measured, between the known ones."""
+    known = sorted((*timings.answers, *timings.prompts), key=lambda step: step.rows)
+    below = [step for step in known if step.rows <= rows]
+    above = [step for step in known if step.rows > rows]
+    if not below:
+        return above[0].seconds
+    if not above:
+        return below[-1].seconds * rows / below[-1].rows
+    low, high = below[-1], above[0]
+    share = (rows - low.rows) / (high.rows - low.rows)
+    return low.seconds + share * (high.seconds - low.seconds)
+
+
+def thread_slowdown(timings: Timings, threads: int, chosen: int) -> float:
+    """How many times longer a step takes with `threads` than with the chosen count."""
+    known = {count: step.seconds for count, step in timings.threads}
+    if threads in known and chosen in known:
+        return known[threads] / known[chosen]
+    return chosen / threads  # not measured: as if every thread did its share
+
+
+def machine_key(facts: Mapping[str, object]) -> str:
+    """One line for all that a measurement depends on; another machine or setting has another line."""
+    return "; ".join(f"{name}={facts[name]}" for name in sorted(facts))
+
+
+def from_note(note: object, key: str) -> Calibration | None:
+    """A stored calibration, or None when it is not one of this form and for this key."""
+    try:
+        if not isinstance(note, dict) or note["key"] != key:
+            return None
+        times = note["timings"]
+        timings = Timings(
+            cores=int(times["cores"]),
+            threads=tuple((int(count), _step(step)) for count, step in times["threads"]),
+            answers=tuple(map(_step, times["answers"])),
+            prompts=tuple(map(_step, times["prompts"])),
+            quiet=bool(times["quiet"]),
+        )
+        calibration = calibrate(key, timings, str(note["measured_on"]))
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
+        return None  # it is measured again
+    return calibration
+
+
+def _step(note: Mapping[str, Any]) -> StepTime:
+    step = StepTime(int(note["rows"]), float(note["seconds"]))
+    if step.rows < 1 or not 0 < step.seconds < 3600:
+        raise ValueError(f"a step of {step.rows} rows and {step.seconds} s")
+    return step

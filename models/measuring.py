@@ -1,0 +1,155 @@
+"""Time an engine's steps, within a budget.
+
+Drives an empty `Engine`; whoever calls owns it. Each time is the median of a few, so that one interrupt
+does not decide and a busy neighbour is not overlooked; whether there was one is told as well.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.calibration import (
+    LADDER,
+    MOST_MIXED_ROWS,
+    STEP_SECONDS,
+    THREAD_ROWS,
+    StepTime,
+    Timings,
+    choose_threads,
+    thread_candidates,
+)
+from models.protocol import Engine, Sampling, Span
+
+BUDGET_SECONDS = 5.0  # the first lesson waits for this once
+# So much of it for the comparison of thread counts, so that the ladder is measured even on a slow machine.
+THREADS_SHARE = 0.5
+REPEATS = 5
+LEAST_REPEATS = 2  # the first step of a shape pays for its plan in llama.cpp and is not counted
+PREFIX_ROWS = 16  # every answer stands on a little text, as in a lesson
+TOKEN = 11  # any ordinary one; what the text says does not change how long it takes
+# Alone on the machine a single thread gets all of a core's time; measured idle: 0.99 and more.
+QUIET_SHARE = 0.90
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Wall clock and the process's own time on the processor; tests bring theirs."""
+
+    wall: Callable[[], float] = time.perf_counter
+    processor: Callable[[], float] = time.process_time
+
+
+def measure(
+    engine: Engine,
+    cores: int,
+    *,
+    fixed_threads: int = 0,
+    budget_seconds: float = BUDGET_SECONDS,
+    tell: Tell = lambda _: None,
+    clocks: Clocks | None = None,
+) -> Timings:
+    """Measure thread counts, then the ladder and prompts at the best; leaves the engine empty."""
+    return _Measuring(engine, clocks or Clocks(), budget_seconds, tell).run(cores, fixed_threads)
+
+
+class _Measuring:
+    def __init__(self, engine: Engine, clocks: Clocks, budget_seconds: float, tell: Tell) -> None:
+        self._engine = engine
+        self._clocks = clocks
+        self._began = clocks.wall()
+        self._budget = budget_seconds
+        self._tell = tell
+        self._quiet = True
+
+    def run(self, cores: int, fixed_threads: int) -> Timings:
+        rows = min(THREAD_ROWS, self._engine.answers)
+        candidates = (fixed_threads,) if fixed_threads else thread_candidates(cores)
+        threads: list[tuple[int, StepTime]] = []
+        for count in candidates:
+            if threads and self._spent() > self._budget * THREADS_SHARE:
+                break
+            self._engine.set_threads(count)
+            threads.append((count, self._answers(rows, watch=True)))
+            self._tell(f"threads {count}: {threads[-1][1].rows_per_second:.0f} tokens/s")
+        self._engine.set_threads(choose_threads(cores, threads))
+        answers = self._ladder()
+        prompts = self._prompts()
+        return Timings(cores, tuple(threads), tuple(answers), tuple(prompts), self._quiet)
+
+    def _ladder(self) -> list[StepTime]:
+        steps: list[StepTime] = []
+        for rows in LADDER:
+            if rows > self._engine.answers:
+                break
+            # One rung above the limit is enough to know; on a slow machine the next would take seconds.
+            if steps and (steps[-1].seconds > STEP_SECONDS or self._spent() > self._budget):
+                break
+            steps.append(self._answers(rows))
+            self._tell(f"{rows} at once: {steps[-1].seconds * 1000:.0f} ms a step")
+        return steps
+
+    def _prompts(self) -> list[StepTime]:
+        """A step of mixed size; and the largest one, where it is expected to be over soon."""
+        mixed = self._prompt(min(MOST_MIXED_ROWS, self._engine.step_rows))
+        largest = self._engine.step_rows
+        expected = mixed.seconds * largest / mixed.rows
+        if largest <= mixed.rows or self._spent() + LEAST_REPEATS * expected > self._budget:
+            return [mixed]
+        return [mixed, self._prompt(largest)]
+
+    def _answers(self, rows: int, *, watch: bool = False) -> StepTime:
+        """One step of `rows` answers, each standing on a little text."""
+        engine = self._engine
+        length = max(1, min(PREFIX_ROWS, engine.cells // (2 * rows) - REPEATS - 1))
+        for sequence in range(rows):
+            engine.begin(sequence, Sampling())
+            engine.decode([Span(sequence, 0, (TOKEN,) * length, wants_token=False)])
+        place = length
+
+        def step() -> None:
+            nonlocal place
+            engine.decode([Span(sequence, place, (TOKEN,), wants_token=True) for sequence in range(rows)])
+            for sequence in range(rows):
+                engine.sample(sequence)
+            place += 1
+
+        try:
+            return StepTime(rows, self._time(step, watch=watch))
+        finally:
+            for sequence in range(rows):
+                engine.free(sequence)
+
+    def _prompt(self, rows: int) -> StepTime:
+        rows = min(rows, self._engine.context_tokens)
+
+        def step() -> None:
+            self._engine.begin(0, Sampling())
+            self._engine.decode([Span(0, 0, (TOKEN,) * rows, wants_token=True)])
+            self._engine.free(0)
+
+        step_time = StepTime(rows, self._time(step))
+        self._tell(f"prompt: {step_time.rows_per_second:.0f} rows/s in steps of {rows}")
+        return step_time
+
+    def _time(self, step: Callable[[], None], *, watch: bool = False) -> float:
+        taken: list[float] = []
+        processor = self._clocks.processor()
+        began = self._clocks.wall()
+        for turn in range(REPEATS + 1):
+            start = self._clocks.wall()
+            step()
+            if turn:
+                taken.append(self._clocks.wall() - start)
+            if turn >= LEAST_REPEATS and self._clocks.wall() - began > STEP_SECONDS:
+                break
+        wall = self._clocks.wall() - began
+        # Less processor time than one thread can take: somebody else had it.
+        if watch and self._clocks.processor() - processor < QUIET_SHARE * wall:
+            self._quiet = False
+        return max(statistics.median(taken), 1e-6)
+
+    def _spent(self) -> float:
+        return self._clocks.wall() - self._began
