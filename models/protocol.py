@@ -63,6 +63,8 @@ class Vocabulary(Protocol):
         """The spelling of a control token, or None for an ordinary token."""
 
     def is_end(self, token: int) -> bool: ...
+    def takes_grammar(self, grammar: str) -> bool:
+        """Can it be put into Sampling.grammar? One that cannot would end the request."""
 
 
 class Engine(Protocol):

@@ -51,6 +51,9 @@ class FakeVocabulary:
     def is_end(self, token: int) -> bool:
         return token == IM_END
 
+    def takes_grammar(self, grammar: str) -> bool:
+        return grammar.startswith("root ::= ")
+
 
 def fake_answer(prompt: bytes, seed: int = 0) -> bytes:
     """What the fake engine says to a prompt; a prompt with "long" gets an endless answer."""

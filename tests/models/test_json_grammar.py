@@ -102,8 +102,11 @@ def deeper(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     )
 
 
+schemas = st.recursive(simple, deeper, max_leaves=8)
+
+
 @settings(max_examples=200, deadline=None)
-@given(st.recursive(simple, deeper, max_leaves=8), st.integers())
+@given(schemas, st.integers())
 def test_any_schema_we_take_is_kept(schema, seed):
     if isinstance(schema, dict) and "$defs" not in schema:
         schema = json.loads(json.dumps(schema).replace('"#/$defs/x"', '"#/nowhere"'))
