@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Before llama.cpp's threads exist: threads that wait for each other sleep instead of spinning. Spinning on a
-# core that another process needs made two threads 10 to 30 times slower than one (decision 0013).
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Before llama.cpp's threads exist: threads that wait for each other spin only for a moment and then sleep.
+# Spinning on a core that another process needs made two threads up to 30 times slower (decision 0013).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp.llama_cpp as llama
 import numpy as np
