@@ -18,6 +18,10 @@ class Catalogue:
     def find(self, name: str) -> ModelCard | None:
         return self._cards.get(name)
 
+    def with_card(self, card: ModelCard) -> "Catalogue":
+        """The same catalogue with this card in place of the one of its name."""
+        return Catalogue((self._cards | {card.name: card}).values())
+
     def get(self, name: str) -> ModelCard:
         card = self.find(name)
         if card is None:

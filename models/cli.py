@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import click
 
 from models.card import ModelCard
-from models.errors import ModelsError
+from models.errors import ModelsError, ModelUnverified
 from models.fetch import Progress, choose_source, silent
+from models.machine_cli import bench_command, fit_command
 from models.settings import EngineSettings
 from models.store import MEGABYTE, Store
 
@@ -54,8 +55,10 @@ def list_models(settings: EngineSettings, as_json: bool) -> None:
     for row in rows:
         mark = "*" if row["current"] else " "
         languages = ",".join(row["languages"])
+        size = f"{row['bytes'] // MEGABYTE}" if row["bytes"] else f"~{row['about_bytes'] // MEGABYTE or '?'}"
         click.echo(
-            f"{mark} {row['name']:<28} {row['state']:<8} {row['bytes'] // MEGABYTE:>6} MB"
+            f"{mark} {row['name']:<22} {row['state']:<8} {size:>6} MB"
+            f"  {'unverified' if row['unverified'] else 'verified':<10}"
             f"  {languages:<9} {row['licence']}"
         )
 
@@ -68,8 +71,14 @@ def _describe(store: Store, card: ModelCard, current: ModelCard | None) -> dict[
         "licence": card.licence,
         "languages": list(card.languages),
         "parameters": card.parameters,
+        "licence_note": card.licence_note,
+        "quantisation": card.quantisation,
         "bytes": card.bytes,
+        "about_bytes": card.bytes or card.about_bytes,
         "sha256": card.sha256,
+        # Nobody could check the digest for the person; a pinned one was noted here at first sight.
+        "unverified": card.unverified,
+        "pinned": card.is_pinned,
         "state": "here" if store.holds(card) else "damaged" if present else "absent",
         "current": card == current,
     }
@@ -83,23 +92,46 @@ def _describe(store: Store, card: ModelCard, current: ModelCard | None) -> dict[
     metavar="SOURCE",
     help="A .gguf or .whl file, a folder or USB stick, or an https address.",
 )
+@click.option(
+    "--accept-unverified",
+    "accepts",
+    is_flag=True,
+    help="Take a file whose SHA-256 nobody could check; this box notes it and accepts only the same later.",
+)
 @json_option
 @click.pass_obj
-def pull(settings: EngineSettings, name: str, source: str | None, as_json: bool) -> None:
+def pull(settings: EngineSettings, name: str, source: str | None, accepts: bool, as_json: bool) -> None:
     """Fetch a model, verify it and keep it. The first one becomes current."""
     store = Store(settings.home)
     card = store.catalogue.get(name)
+    if not as_json:
+        _say_terms(card)
+    fetched_from = choose_source(card, source)
+    if not card.sha256 and not accepts:
+        raise ModelUnverified(name=name)
     with _progress(quiet=as_json) as progress:
-        fetched = store.receive(card, choose_source(card, source), progress)
+        if card.unverified and accepts:
+            card = store.receive_unverified(card, fetched_from, progress)
+            fetched = True
+        else:
+            fetched = store.receive(card, fetched_from, progress)
     if store.current() is None:
         store.use(card)
     row = _describe(store, card, store.current())
     if as_json:
         click.echo(json.dumps({**row, "fetched": fetched, "path": str(store.path_of(card))}))
         return
+    if card.unverified and accepts:
+        click.echo(f"{card.name} is here. Nobody has verified it: trust it as far as its source.")
+        click.echo(f"Noted for later: sha256 {card.sha256}")
+        return
     click.echo(
         f"{card.name} is here and verified." if fetched else f"{card.name} was already here and is intact."
     )
+
+
+def _say_terms(card: ModelCard) -> None:
+    click.echo(f"{card.title}: {card.licence}. {card.licence_note}".rstrip(), err=True)
 
 
 @models_group.command("verify")
@@ -149,6 +181,10 @@ def use(settings: EngineSettings, name: str, as_json: bool) -> None:
         click.echo(f"{card.name} is the current model. The engine loads it at its next start.")
 
 
+models_group.add_command(bench_command)
+models_group.add_command(fit_command)
+
+
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Progress]:
     """A bar on a terminal, a few plain lines elsewhere. Both go to stderr: stdout is the result."""
@@ -159,7 +195,7 @@ def _progress(*, quiet: bool) -> Iterator[Progress]:
     terminal = sys.stderr.isatty()
 
     def show(what: str, done: int, total: int) -> None:
-        percent = done * 100 // total
+        percent = done * 100 // max(total, 1)
         step = 1 if terminal else PLAIN_STEP_PERCENT
         if percent // step <= shown.get(what, -1):
             return

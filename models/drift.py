@@ -1,10 +1,10 @@
 """When the machine is slower than it was measured to be: other work, or heat.
 
-Pure. Every step is compared with what it took at calibration. Slow for some time, and fewer answers are
-written at once, so that each step stays fluent; fewer threads only when the processor is hot or nothing
-else is left, because threads that sleep while they wait lose nothing to a busy neighbour (decision
-0013). It goes back up only after a longer good time, and waits longer each time that was too early.
-Time is the engine's own busy time: an idle engine learns nothing about the machine.
+Pure. Every step is compared with what it took at calibration. Slow for some time, and it is tried with
+fewer threads: one that waits for a core held by somebody else holds up all the others (decision 0013).
+If that does not help, fewer answers are written at once, so that each step stays fluent. It goes back
+up only after a longer good time, and waits longer each time that was too early. Time is the engine's
+own busy time: an idle engine learns nothing about the machine.
 """
 
 import statistics
@@ -20,9 +20,11 @@ from models.calibration import (
     thread_slowdown,
 )
 
-# A long conversation makes a step slower by itself, up to about twice at 8,192 cells; that is no drift.
-SLOW_FACTOR = 2.5
-GOOD_FACTOR = 1.5
+# Two threads beside one busy process took 2 to 3 times as long (decision 0013). Long conversations slow a
+# step down by themselves; a trial with fewer threads then costs a few seconds and is taken back.
+SLOW_FACTOR = 1.8
+GOOD_FACTOR = 1.4
+TRIAL_GAIN = 0.9  # a trial is kept when steps take at most so much of what they took before
 SLOW_SECONDS = 5.0  # shorter disturbances, such as a page full of pictures, are waited out
 GOOD_SECONDS = 30.0
 MOST_GOOD_SECONDS = 600.0  # after so long everyone gets another chance
@@ -43,8 +45,10 @@ class Drift:
         self._hot = False
         self._patience = GOOD_SECONDS
         self._rose = False  # the last change was upwards
+        self._trial: float | None = None  # the slowness before fewer threads were tried
+        self._no_trial_seconds = 0.0  # of busy time, after one in vain
         self._since_change = 0.0
-        self._factors: deque[float] = deque(maxlen=SAMPLES)
+        self._slowness: deque[float] = deque(maxlen=SAMPLES)
         self._steps: deque[float] = deque(maxlen=SAMPLES)
         self._slow_seconds = self._good_seconds = 0.0
 
@@ -56,8 +60,8 @@ class Drift:
 
     @property
     def factor(self) -> float:
-        """How many times longer than at calibration the steps take now."""
-        return statistics.median(self._factors) if self._factors else 1.0
+        """How many times longer than measured at these threads the steps take now."""
+        return statistics.median(self._slowness) / self._thread_slowdown() if self._slowness else 1.0
 
     def note_heat(self, *, hot: bool) -> None:
         """A hot processor throttles itself in jumps; taking less from it before keeps the text even."""
@@ -65,11 +69,18 @@ class Drift:
 
     def note_step(self, rows: int, seconds: float) -> Dials | None:
         """Remember one step; the new dials when they change."""
-        self._factors.append(seconds / self._expected(rows))
+        self._slowness.append(seconds / expected_seconds(self._calibration.timings, rows))
         self._steps.append(seconds)
         self._since_change += seconds
-        if len(self._factors) < SAMPLES:
+        self._no_trial_seconds = max(0.0, self._no_trial_seconds - seconds)
+        if len(self._slowness) < SAMPLES:
             return None
+        if self._trial is not None and not self._hot:
+            before, self._trial = self._trial, None
+            if statistics.median(self._slowness) > before * TRIAL_GAIN:
+                self._no_trial_seconds = MOST_GOOD_SECONDS
+                self._thread_level -= 1
+                return self._changed(rose=False)
         if self._is_slow() or self._is_too_hot():
             self._slow_seconds, self._good_seconds = self._slow_seconds + seconds, 0.0
         elif self.factor <= GOOD_FACTOR and not self._hot:
@@ -82,14 +93,15 @@ class Drift:
             return self._step_up()
         return None
 
-    def _expected(self, rows: int) -> float:
+    def _thread_slowdown(self) -> float:
         timings, chosen = self._calibration.timings, self._calibration.dials.threads
-        slowdown = thread_slowdown(timings, self._threads[self._thread_level], chosen)
-        return expected_seconds(timings, rows) * max(1.0, slowdown)
+        return max(1.0, thread_slowdown(timings, self._threads[self._thread_level], chosen))
 
     def _is_slow(self) -> bool:
-        can_lower = self._answer_level + 1 < len(self._answers) or self._can_lower_threads()
-        return can_lower and self.factor >= SLOW_FACTOR and statistics.median(self._steps) > STEP_SECONDS
+        if self.factor < SLOW_FACTOR:
+            return False
+        stutters = statistics.median(self._steps) > STEP_SECONDS
+        return self._may_try_threads() or (stutters and self._answer_level + 1 < len(self._answers))
 
     def _is_too_hot(self) -> bool:
         return self._hot and self._can_lower_threads()
@@ -97,13 +109,19 @@ class Drift:
     def _can_lower_threads(self) -> bool:
         return self._thread_level + 1 < len(self._threads)
 
+    def _may_try_threads(self) -> bool:
+        return self._can_lower_threads() and not self._no_trial_seconds
+
     def _step_down(self) -> Dials:
         # Down again soon after going up: the way up was too early, so the next one takes longer.
         if self._rose and self._since_change < self._patience:
             self._patience = min(2 * self._patience, MOST_GOOD_SECONDS)
         elif self._since_change > MOST_GOOD_SECONDS:
             self._patience = GOOD_SECONDS
-        if self._is_too_hot() or self._answer_level + 1 == len(self._answers):
+        if self._is_too_hot():
+            self._thread_level += 1
+        elif self._may_try_threads():
+            self._trial = statistics.median(self._slowness)
             self._thread_level += 1
         else:
             self._answer_level += 1
@@ -118,7 +136,7 @@ class Drift:
 
     def _changed(self, *, rose: bool) -> Dials:
         self._rose = rose
-        self._factors.clear()
+        self._slowness.clear()
         self._steps.clear()
         self._slow_seconds = self._good_seconds = self._since_change = 0.0
         return self.dials

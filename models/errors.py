@@ -66,6 +66,23 @@ class ModelDamaged(ModelsError):
     hint = N_("It was not used. Fetch it again: sandyq models pull %(name)s")
 
 
+class ModelUnverified(ModelsError):
+    """The card has no digest, and nobody has said yes to the risk."""
+
+    key = "model_unverified"
+    message = N_("Nobody could check the file of the model %(name)s for you: its SHA-256 is not known.")
+    hint = N_(
+        "If you trust where it comes from, add --accept-unverified. "
+        "This box then notes its SHA-256 and accepts only the same file."
+    )
+
+
+class ModelToBring(ModelsError):
+    key = "model_to_bring"
+    message = N_("No address is known for the file of the model %(name)s.")
+    hint = N_("Find a .gguf file at %(page)s and bring it: sandyq models pull %(name)s --from PATH")
+
+
 class SourceUnusable(ModelsError):
     key = "source_unusable"
     message = N_("The model cannot be taken from %(source)s: %(detail)s.")
@@ -118,6 +135,12 @@ class ModelUnloadable(ModelsError):
     message = N_("The model %(name)s could not be loaded: %(detail)s.")
     hint = N_("Choose a smaller model or fetch this one again: sandyq models pull %(name)s")
     status = 503
+
+
+class EngineRunning(ModelsError):
+    key = "engine_running"
+    message = N_("The engine is running (%(address)s): measured beside it, every number would be wrong.")
+    hint = N_("Stop the engine and measure again.")
 
 
 class ModelLoading(ModelsError):

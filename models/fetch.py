@@ -19,8 +19,8 @@ from typing import IO, Protocol
 
 import urllib3
 
-from models.card import ModelCard, WheelSource
-from models.errors import DownloadFailed, SourceUnusable
+from models.card import BroughtSource, ModelCard, WheelSource
+from models.errors import DownloadFailed, ModelToBring, SourceUnusable
 
 BLOCK_BYTES = 1 << 20  # large enough that hashing dominates, small enough to show progress on a slow stick
 CONNECT_SECONDS = 15.0
@@ -52,6 +52,8 @@ class Source(Protocol):
 def choose_source(card: ModelCard, given: str | None) -> Source:
     """What `--from` means; without it, what the card says."""
     if given is None:
+        if isinstance(card.source, BroughtSource):
+            raise ModelToBring(name=card.name, page=card.source.page)
         if isinstance(card.source, WheelSource):
             return IndexWheel(card, card.source.requirement, card.source.bytes)
         return Address(card.source.url)
@@ -70,6 +72,8 @@ def choose_source(card: ModelCard, given: str | None) -> Source:
 
 def _find_in_folder(card: ModelCard, folder: Path) -> Path:
     """A USB stick may hold the file by name, by digest, a wheel, or a copy of a box's state folder."""
+    if not card.file_name:
+        return _find_only_model(card, folder)
     by_digest = f"{card.sha256}.gguf"
     names = (card.file_name, by_digest, f"blobs/{by_digest}", f"models/blobs/{by_digest}")
     for name in names:
@@ -79,6 +83,20 @@ def _find_in_folder(card: ModelCard, folder: Path) -> Path:
         if _find_member(card, wheel) is not None:
             return wheel
     raise SourceUnusable(source=folder, detail=f"{card.file_name} is not in this folder")
+
+
+def _find_only_model(card: ModelCard, folder: Path) -> Path:
+    """The card names no file: there must be no doubt which one is meant."""
+    by_digest = folder / "models" / "blobs" / f"{card.sha256}.gguf"
+    if card.sha256 and by_digest.is_file():
+        return by_digest
+    found = sorted(folder.glob("*.gguf"))
+    if len(found) != 1:
+        detail = (
+            f"it holds {len(found)} .gguf files, and {card.name} could be any" if found else "no .gguf file"
+        )
+        raise SourceUnusable(source=folder, detail=detail)
+    return found[0]
 
 
 def _find_member(card: ModelCard, wheel: Path) -> str | None:

@@ -14,6 +14,7 @@ MIN_CONTEXT_CELLS = 256
 MAX_CONTEXT_CELLS = 1_048_576
 MAX_WAITING = 256
 MAX_THREADS = 256
+DEFAULT_SEQUENCES = 8
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class EngineSettings:
     home: Path
     host: str = "127.0.0.1"  # loopback: only the box's own pages talk to the engine
     port: int = 8081  # 0 = any free one, printed at start
-    threads: int = 0  # 0 = all cores but one, at least one: spinning on every core starves the pages
-    sequences: int = 8  # answers written at the same time
+    threads: int = 0  # 0 = what the measurement at first start chose (models/calibration)
+    # Answers written at the same time. As long as it is the default, the measurement decides.
+    sequences: int = DEFAULT_SEQUENCES
     context_cells: int = 8192  # tokens held in memory, all conversations together
     url: str = ""  # another server of the OpenAI chat API for the pages; "" = our own at host and port
     waiting: int = 32  # questions that may queue before the engine answers 429: one school class
@@ -34,7 +36,12 @@ class EngineSettings:
         _check("context_cells", self.context_cells, MIN_CONTEXT_CELLS, MAX_CONTEXT_CELLS)
         _check("waiting", self.waiting, 0, MAX_WAITING)
 
+    @property
+    def has_own_sequences(self) -> bool:
+        return self.sequences != DEFAULT_SEQUENCES
+
     def choose_threads(self) -> int:
+        """Until it is measured: all cores but one, so that the pages have theirs."""
         return self.threads or max(1, (os.cpu_count() or 1) - 1)
 
 

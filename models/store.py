@@ -1,6 +1,7 @@
 """The box's models: each file once, under its SHA-256, and a note which one is current.
 
-Owns `models/` in the state folder: `blobs/<sha256>.gguf`, `current.json`, `incoming/`, `.lock`.
+Owns `models/` in the state folder: `blobs/<sha256>.gguf`, `current.json`, `pins.json` (digests of
+first sight, for cards that ship none), `incoming/`, `.lock`.
 A file appears under its name only after every byte was verified and is safe on the disk; until then
 it is a `.part` that the next pull continues. Nothing here loads a model.
 """
@@ -12,21 +13,24 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from models.card import ModelCard
+from models.card import ModelCard, is_digest
 from models.catalogue import Catalogue, shipped_catalogue
 from models.errors import (
     CurrentUnreadable,
     DiskFull,
     ModelAbsent,
     ModelDamaged,
+    ModelUnverified,
     NoCurrentModel,
     PullRunning,
     StoreUnwritable,
 )
 from models.fetch import Delivery, Progress, Source, read_blocks, silent
-from models.verification import Verification, verify_blocks
+from models.notes import read_note, write_note
+from models.verification import FirstSight, Verification, verify_blocks
 
 MEGABYTE = 1_000_000
 # The box's database and logs live on the same disk and must be able to go on.
@@ -39,9 +43,21 @@ class Store:
         self._folder = home / "models"
         self._blobs = self._folder / "blobs"
         self._current = self._folder / "current.json"
-        self.catalogue = catalogue or shipped_catalogue()
+        self._pins = self._folder / "pins.json"
+        self.catalogue = self._with_pins(catalogue or shipped_catalogue())
 
     # --- reading ---
+
+    def _with_pins(self, catalogue: Catalogue) -> Catalogue:
+        """Digests noted at first sight; only where the card ships none, whatever the note says."""
+        for name, pin in read_note(self._pins).items():
+            card = catalogue.find(name)
+            if card is None or not card.unverified or not isinstance(pin, dict):
+                continue
+            sha256, size = pin.get("sha256"), pin.get("bytes")
+            if isinstance(sha256, str) and is_digest(sha256) and isinstance(size, int) and size > 0:
+                catalogue = catalogue.with_card(replace(card, sha256=sha256, bytes=size))
+        return catalogue
 
     def path_of(self, card: ModelCard) -> Path:
         return self._blobs / f"{card.sha256}.gguf"
@@ -109,6 +125,8 @@ class Store:
 
     def receive(self, card: ModelCard, source: Source, progress: Progress = silent) -> bool:
         """Fetch the file unless a good one is here. True when bytes were fetched."""
+        if not card.sha256:
+            raise ModelUnverified(name=card.name)
         with self._write_errors():
             self._blobs.mkdir(parents=True, exist_ok=True)
         with self._lock():
@@ -125,6 +143,40 @@ class Store:
                     raise
                 self._receive_part(card, source, progress)
         return True
+
+    def receive_unverified(self, card: ModelCard, source: Source, progress: Progress = silent) -> ModelCard:
+        """Take a file that nobody vouches for; return the card with its digest, demanded from now on.
+
+        Always from the first byte: parts of two different files would make a third that is neither.
+        """
+        with self._write_errors():
+            self._blobs.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            part = self._blobs / f"{card.name}.unverified.part"
+            part.unlink(missing_ok=True)
+            self._check_room(card, source)
+            sight = FirstSight(card)
+            try:
+                with self._workspace() as workspace, self._write_errors(), part.open("wb") as file:
+                    delivery = source.deliver(0, workspace, progress)
+                    for block in _counted(delivery.blocks, "copying", 0, card.about_bytes, progress):
+                        sight.update(block)
+                        file.write(block)
+                    seen = sight.finish()
+                    file.flush()
+                    os.fsync(file.fileno())
+                    os.fchmod(file.fileno(), FILE_MODE)
+                with self._write_errors():
+                    part.replace(self.path_of(seen))
+                    _fsync_folder(self._blobs)
+                    # After the file: a digest is never noted for bytes that are not here.
+                    write_note(self._pins, read_note(self._pins) | {card.name: _pin(seen)})
+            finally:
+                part.unlink(missing_ok=True)
+        if card.sha256 and card.sha256 != seen.sha256:
+            self.path_of(card).unlink(missing_ok=True)
+        self.catalogue = self.catalogue.with_card(seen)
+        return seen
 
     def _is_good(self, card: ModelCard, progress: Progress) -> bool:
         try:
@@ -179,7 +231,8 @@ class Store:
     def _check_room(self, card: ModelCard, source: Source) -> None:
         part = self._part_of(card)
         here = part.stat().st_size if part.exists() else 0
-        needed = card.bytes - min(here, card.bytes) + source.extra_bytes + SPARE_BYTES
+        size = card.bytes or card.about_bytes
+        needed = size - min(here, size) + source.extra_bytes + SPARE_BYTES
         free = shutil.disk_usage(self._folder).free
         if free < needed:
             raise DiskFull(needed_mb=needed // MEGABYTE + 1, free_mb=free // MEGABYTE)
@@ -224,7 +277,11 @@ def _counted(
     for block in blocks:
         yield block
         done += len(block)
-        progress(what, done, total)
+        progress(what, done, max(done, total))
+
+
+def _pin(card: ModelCard) -> dict[str, object]:
+    return {"sha256": card.sha256, "bytes": card.bytes}
 
 
 def _make_readable(path: Path) -> None:

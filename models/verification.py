@@ -1,13 +1,17 @@
 """Is this stream of bytes the file the card promises?
 
-Pure: bytes come in, the answer goes out. Nothing of a model is used before `finish` agreed.
+Pure: bytes come in, the answer goes out. Nothing of a model is used before `finish` agreed. Where the
+card knows no digest, `FirstSight` tells the one that was seen, so that it can be demanded from then on.
 """
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from models.card import ModelCard
 from models.errors import ModelDamaged
+
+_MAGIC = b"GGUF"
 
 
 class Verification:
@@ -32,6 +36,30 @@ class Verification:
             raise ModelDamaged(name=self._card.name, detail=detail)
         if self._digest.hexdigest() != self._card.sha256:
             raise ModelDamaged(name=self._card.name, detail="its SHA-256 is not the one on the card")
+
+
+class FirstSight:
+    """Looks at a file nobody can vouch for: is it at least a model, and which digest has it?"""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._card = card
+        self._digest = hashlib.sha256()
+        self._head = b""
+        self.bytes_seen = 0
+
+    def update(self, block: bytes) -> None:
+        if self.bytes_seen < len(_MAGIC):
+            self._head += block[: len(_MAGIC)]
+        self.bytes_seen += len(block)
+        self._digest.update(block)
+        if not self._head.startswith(_MAGIC[: len(self._head)]):
+            raise ModelDamaged(name=self._card.name, detail="it is not a GGUF file")
+
+    def finish(self) -> ModelCard:
+        """Return the card with what was seen noted on it."""
+        if self.bytes_seen <= len(_MAGIC):
+            raise ModelDamaged(name=self._card.name, detail="it is empty")
+        return replace(self._card, sha256=self._digest.hexdigest(), bytes=self.bytes_seen)
 
 
 def verify_blocks(card: ModelCard, blocks: Iterable[bytes]) -> None:

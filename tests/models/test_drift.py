@@ -1,74 +1,96 @@
 """Stepping down when the machine slows down, and back up, without flapping."""
 
-from models.calibration import Calibration, Dials, StepTime, Timings, calibrate
+from models.calibration import Calibration, Dials, StepTime, Timings, calibrate, expected_seconds
 from models.drift import GOOD_SECONDS, SLOW_SECONDS, Drift
 
 
 def measured(step_ms: float = 150, threads: int = 4) -> Calibration:
     steps = tuple(StepTime(rows, step_ms * (6 + rows) / 14 / 1000) for rows in (1, 2, 4, 8))
-    compared = tuple((count, StepTime(8, step_ms / 1000 * threads / count)) for count in (1, 2, threads))
+    counts = sorted({1, max(1, threads // 2), threads})
+    compared = tuple((count, StepTime(8, step_ms / 1000 * threads / count)) for count in counts)
     return calibrate("k", Timings(threads, compared, steps, (StepTime(60, 0.5),)))
 
 
-def steps(drift: Drift, seconds_in_all: float, factor: float, rows: int | None = None) -> list[Dials]:
-    """Run the engine for so long, each step `factor` times as long as it was measured."""
-    changes: list[Dials] = []
-    spent = 0.0
-    while spent < seconds_in_all:
-        taken = drift._expected(rows or drift.dials.answers) * factor
-        dials = drift.note_step(rows or drift.dials.answers, taken)
-        if dials is not None:
-            changes.append(dials)
-        spent += taken
-    return changes
+class Machine:
+    """Runs an engine whose steps take as long as measured, times a factor for each thread count."""
+
+    def __init__(self, calibration: Calibration | None = None) -> None:
+        self.calibration = calibration or measured()
+        self.drift = Drift(self.calibration)
+
+    def run(self, seconds: float, factor: float = 1.0, fewer_threads: float | None = None) -> list[Dials]:
+        """`fewer_threads`: the factor when not all threads are used; without it, they are missed."""
+        changes: list[Dials] = []
+        spent = 0.0
+        while spent < seconds:
+            dials = self.drift.dials
+            all_threads = self.calibration.dials.threads
+            slowed = factor * all_threads / dials.threads
+            if fewer_threads is not None and dials.threads < all_threads:
+                slowed = fewer_threads
+            taken = expected_seconds(self.calibration.timings, dials.answers) * slowed
+            changed = self.drift.note_step(dials.answers, taken)
+            if changed is not None:
+                changes.append(changed)
+            spent += taken
+        return changes
 
 
 def test_a_machine_as_measured_keeps_its_dials():
-    drift = Drift(measured())
-    assert steps(drift, 600, 1.0) == []
-    assert drift.dials == measured().dials
+    machine = Machine()
+    assert machine.run(600) == []
+    assert machine.drift.dials == machine.calibration.dials
 
 
-def test_longer_conversations_are_no_drift():
-    assert steps(Drift(measured()), 600, 2.0) == []
+def test_steps_a_little_longer_are_no_drift():
+    assert Machine().run(600, 1.7) == []
 
 
 def test_a_short_disturbance_is_waited_out():
-    drift = Drift(measured())
-    steps(drift, 60, 1.0)
-    assert steps(drift, SLOW_SECONDS - 1, 4.0) == []
-    assert steps(drift, 60, 1.0) == []
+    machine = Machine()
+    machine.run(60)
+    assert machine.run(SLOW_SECONDS - 1, 4.0) == []
+    assert machine.run(60) == []
 
 
-def test_a_slow_machine_writes_fewer_answers_at_once():
-    changes = steps(Drift(measured()), 60, 3.0)
-    assert [dials.answers for dials in changes] == [4, 2]
-    assert all(dials.threads == 4 for dials in changes[:1])
+def test_beside_a_busy_process_fewer_threads_are_tried_and_kept_when_they_help():
+    machine = Machine(measured(threads=2))
+    changes = machine.run(25, 2.5, fewer_threads=1.5)
+    assert [dials.threads for dials in changes] == [1]
+    assert machine.drift.dials.answers == 8
 
 
-def test_slow_steps_that_are_still_fluent_change_nothing():
-    assert steps(Drift(measured(step_ms=10)), 60, 5.0) == []
+def test_fewer_threads_that_do_not_help_are_given_back_and_fewer_answers_written():
+    machine = Machine()
+    changes = machine.run(90, 3.0)
+    assert [dials.threads for dials in changes] == [2, 4, 4, 4]
+    assert [dials.answers for dials in changes] == [8, 8, 4, 2]
 
 
-def test_heat_takes_threads_first_and_gives_them_back():
-    drift = Drift(measured())
-    drift.note_heat(hot=True)
-    hot = steps(drift, 60, 1.0)
+def test_slow_steps_that_are_still_fluent_cost_no_answers():
+    changes = Machine(measured(step_ms=10)).run(120, 5.0)
+    assert {dials.answers for dials in changes} == {8}
+    assert [dials.threads for dials in changes] == [2, 4]
+
+
+def test_heat_takes_threads_and_gives_them_back():
+    machine = Machine()
+    machine.drift.note_heat(hot=True)
+    hot = machine.run(60)
     assert [dials.threads for dials in hot] == [2, 1]
-    assert {dials.answers for dials in hot} == {8}
-    drift.note_heat(hot=False)
-    assert [dials.threads for dials in steps(drift, 3 * GOOD_SECONDS, 1.0)] == [2, 4]
-    assert drift.dials == measured().dials
+    machine.drift.note_heat(hot=False)
+    assert [dials.threads for dials in machine.run(4 * GOOD_SECONDS)] == [2, 4]
+    assert machine.drift.dials == machine.calibration.dials
 
 
 def test_recovery_waits_longer_after_each_vain_try():
-    drift = Drift(measured())
+    machine = Machine(measured(threads=1))
     tries = []
     for _ in range(4):
-        while not steps(drift, 1, 4.0):
+        while not machine.run(1, 4.0):
             pass
         waited = 0
-        while not (up := steps(drift, 1, 1.0)):
+        while not (up := machine.run(1)):
             waited += 1
         assert up[0].answers == 8
         tries.append(waited)

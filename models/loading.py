@@ -1,0 +1,69 @@
+"""Bring the current model up: verified, tried, loaded, measured.
+
+Slow and done once a process, on the engine's own thread; nothing is served before it returns.
+"""
+
+import logging
+import time
+from pathlib import Path
+
+from models import fit, tuning
+from models.calibration import MOST_PREFILL_ROWS
+from models.card import ModelCard
+from models.engine import LlamaEngine
+from models.probe import ensure_loadable
+from models.settings import EngineSettings
+from models.store import Store
+from models.tuning import Tuner
+
+logger = logging.getLogger("models.engine")
+
+
+def load_engine(
+    settings: EngineSettings, store: Store, card: ModelCard, spare: int = 0
+) -> tuple[LlamaEngine, Tuner]:
+    """The engine with its dials set, and the tuner that watches them; raises ModelUnloadable."""
+    path = _check(settings, store, card)
+    started = time.monotonic()
+    known = tuning.find_calibration(settings, card)
+    engine = open_engine(
+        settings,
+        path,
+        card,
+        answers=known.dials.answers if known else tuning.most_answers(settings),
+        threads=known.dials.threads if known else settings.choose_threads(),
+        spare=spare,
+    )
+    logger.info("loaded %s in %.1fs, cells=%d", card.name, time.monotonic() - started, engine.cells)
+    calibration = known or tuning.take_calibration(engine, settings, card)
+    engine.set_threads(calibration.dials.threads)
+    engine.answers = min(engine.answers, calibration.dials.answers)
+    logger.info("dials of %s: %s", card.name, calibration.dials)
+    return engine, Tuner(calibration, fit.is_hot)
+
+
+def open_for_bench(settings: EngineSettings, store: Store, card: ModelCard) -> LlamaEngine:
+    """The engine with all seats, to be measured anew."""
+    path = _check(settings, store, card)
+    seats, threads = tuning.most_answers(settings), settings.choose_threads()
+    return open_engine(settings, path, card, answers=seats, threads=threads, spare=0)
+
+
+def _check(settings: EngineSettings, store: Store, card: ModelCard) -> Path:
+    path = store.verify(card)  # a memory card rots in silence; reading it also warms the file cache
+    ensure_loadable(path, settings.home / "models", name=card.name, sha256=card.sha256)
+    return path
+
+
+def open_engine(
+    settings: EngineSettings, path: Path, card: ModelCard, *, answers: int, threads: int, spare: int
+) -> LlamaEngine:
+    return LlamaEngine(
+        path,
+        name=card.name,
+        sequences=answers,
+        cells=settings.context_cells,
+        step_rows=MOST_PREFILL_ROWS,
+        threads=threads,
+        spare=spare,
+    )
