@@ -43,15 +43,6 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One learner's streamed answer, times counted from the moment when all asked."""
-
-    first_token_seconds: float
-    end_seconds: float
-    tokens: int
-
-
-@dataclass(frozen=True)
 class MachineFacts:
     """What a reader must know to compare: never a host's name."""
 
@@ -62,12 +53,6 @@ class MachineFacts:
     python: str
     load_before: float
     load_after: float
-
-
-def class_speed(answers: Sequence[Answer]) -> float:
-    """Tokens per second of all learners together, from the question to the last one's last token."""
-    seconds = max(answer.end_seconds for answer in answers)
-    return sum(answer.tokens for answer in answers) / seconds
 
 
 def number(value: float) -> str:
@@ -108,8 +93,15 @@ def table(rows: Sequence[Measurement]) -> str:
     return "\n".join((lines[0], rule + "|", *lines[1:]))
 
 
-def report(day: str, revision: str, command: str, machine: MachineFacts, sections: Sequence[Section]) -> str:
-    """The whole page, as it stands in docs/benchmarks.md."""
+def report(
+    day: str,
+    revision: str,
+    command: str,
+    machine: MachineFacts,
+    sections: Sequence[Section],
+    verdict: str = "",
+) -> str:
+    """The whole page, as it stands in docs/benchmarks.md; the verdict, when there is one, comes first."""
     gigabytes = machine.memory_bytes / 1024**3
     head = (
         "# Benchmarks",
@@ -127,8 +119,13 @@ def report(day: str, revision: str, command: str, machine: MachineFacts, section
             )
         ),
     )
-    body = tuple(f"## {section.title}\n\n{section.how}\n\n{table(section.rows)}" for section in sections)
-    return "\n\n".join((*head, *body)) + "\n"
+    body = tuple(section_text(section) for section in sections)
+    return "\n\n".join((*head, *((verdict,) if verdict else ()), *body)) + "\n"
+
+
+def section_text(section: Section) -> str:
+    rows = f"\n\n{table(section.rows)}" if section.rows else ""
+    return f"## {section.title}\n\n{section.how}{rows}"
 
 
 def page_resources(html: str, page_url: str) -> list[str]:

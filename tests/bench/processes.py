@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -34,13 +34,25 @@ class BenchFailed(Exception):
 
 
 @contextmanager
-def started(name: str, home: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `sandyq …` on a home of its own; its words go to a log that a failure quotes."""
+def started(
+    name: str, home: Path, *arguments: str, settings: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `sandyq …` on a home of its own; `settings` are more of its environment."""
+    environment = {**clean_environment(home), **(settings or {})}
+    with running(name, home, [str(SANDYQ), *arguments], environment) as process:
+        yield process
+
+
+@contextmanager
+def running(
+    name: str, home: Path, command: Sequence[str], environment: Mapping[str, str] | None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a command; its words go to a log that a failure quotes."""
     log = home / f"bench-{name}.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [str(SANDYQ), *arguments],
-            env=clean_environment(home),
+            command,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -52,7 +64,7 @@ def started(name: str, home: Path, *arguments: str) -> Iterator[subprocess.Popen
     except BenchFailed as failure:
         tail = log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
         raise BenchFailed(
-            f"{failure}\n--- the last words of sandyq {' '.join(arguments)} ---\n{tail}"
+            f"{failure}\n--- the last words of {' '.join(command[:3])} ---\n{tail}"
         ) from failure
     finally:
         stop(process)
@@ -106,3 +118,8 @@ def listener_memory_bytes(process: subprocess.Popen[str], port: int) -> int:
                 resident: int = candidate.memory_info().rss
                 return resident
     raise BenchFailed(f"no process of ours listens on port {port}")
+
+
+def say(line: str) -> None:
+    """Progress goes beside the result, so that the result can be piped."""
+    print(f"  {line}", file=sys.stderr, flush=True)

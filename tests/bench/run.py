@@ -13,30 +13,43 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tests.bench.figures import Answer, MachineFacts, Measurement, Section, class_speed, number, report, table
+from tests.bench.figures import MachineFacts, Measurement, Section, number, report, section_text
+from tests.bench.judge import answers_of, judge_alone, judge_door, judge_equality, judge_flood, judge_room
+from tests.bench.judge_class import LONG, SHORT, UNSHARED, Effort, judge_column
+from tests.bench.judging import Judged, judged_table
+from tests.bench.learners import Question, ask_all
+from tests.bench.lessons import messages
+from tests.bench.peer import PEER, SLOTS, THREADS, PeerSetting, describe
 from tests.bench.processes import (
     SANDYQ,
     BenchFailed,
     clean_environment,
     free_port,
     listener_memory_bytes,
+    say,
     started,
     wait_for,
 )
-from tests.bench.visits import ANSWER_TOKENS, ask, ask_at_once, fetch_cold, has_page, is_engine_ready
+from tests.bench.visits import fetch_cold, has_page, is_engine_ready
 
 ROOT = Path(__file__).parents[2]
 MODEL = "smollm2-135m-instruct"
-CLASS_SIZES = (1, 4, 8)
 
-# Enough for a median that one unlucky round does not move.
-ROUNDS = 5
+# A median that one unlucky round does not move; with five, the whole would take an hour.
+ROUNDS = 3
+
+QUICK_PEERS = (PeerSetting(4, 2), PeerSetting(8, 2))
+PARTS = ("class-1", "class-2", "class-3", "alone", "door", "flood", "room", "equality", "start", "pages")
+
+LESSON = "You help pupils of class 7A. Answer in short and plain sentences."
 
 # A page opened as often as by a full class, before memory is read.
 VISITS_BEFORE_MEMORY = 30
@@ -44,30 +57,80 @@ VISITS_BEFORE_MEMORY = 30
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure this machine and write the benchmark page.")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each measurement")
+    parser.add_argument("--quick", action="store_true", help="one round, two settings of the peer")
+    parser.add_argument("--rounds", type=int, help=f"rounds of each measurement ({ROUNDS}; quick: 1)")
+    parser.add_argument("--only", choices=PARTS, action="append", help="these parts only, nothing is written")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks.md")
     options = parser.parse_args()
+    effort = make_effort(quick=options.quick, rounds=options.rounds)
     try:
-        page = measure(max(1, options.rounds))
+        page = measure(effort, options.only or PARTS)
     except BenchFailed as failure:
         sys.exit(f"The benchmark stopped: {failure}")
+    if options.only:
+        return
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(page, encoding="utf-8")
     say(f"written to {options.output}")
 
 
-def measure(rounds: int) -> str:
+def make_effort(*, quick: bool, rounds: int | None) -> Effort:
+    if quick:
+        return Effort(max(1, rounds or 1), QUICK_PEERS, (2,), (SHORT, LONG))
+    every = tuple(PeerSetting(slots, threads) for threads in THREADS for slots in SLOTS)
+    return Effort(max(1, rounds or ROUNDS), every, (1, 2), (SHORT, LONG, UNSHARED))
+
+
+def measure(effort: Effort, parts: Sequence[str]) -> str:
     load_before = os.getloadavg()[0]
-    sections = []
+    sections: list[Section] = []
+    judged: list[Judged] = []
     with tempfile.TemporaryDirectory(prefix="sandyq-bench-") as folder:
         home = Path(folder)
-        put_model(home)
-        for section in (measure_starts, measure_class, measure_pages):
-            sections.append(section(home, rounds))
-            print(f"\n{sections[-1].title}\n{table(sections[-1].rows)}\n", flush=True)
+        model = put_model(home)
+        for name, part in work(home, model, effort).items():
+            if name not in parts:
+                continue
+            section, verdicts = part()
+            sections.append(section)
+            judged += verdicts
+            print(f"\n{section_text(section)}\n", flush=True)
     machine = look_at_machine(load_before)
     day = datetime.now(UTC).date().isoformat()
-    return report(day, revision(), f"make bench (rounds: {rounds})", machine, sections)
+    if judged:
+        print(judged_table(judged), flush=True)
+    verdict = judged_text(judged) if judged else ""
+    return report(day, revision(), f"make bench (rounds: {effort.rounds})", machine, sections, verdict)
+
+
+def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tuple[Section, list[Judged]]]]:
+    """All that can be measured, by name, in the order of the page."""
+    columns = {
+        f"class-{number}": partial(judge_column, home, model, column, effort)
+        for number, column in enumerate(effort.columns, start=1)
+    }
+    return {
+        **columns,
+        "alone": partial(judge_alone, home, model, effort),
+        "door": partial(judge_door, home, model, effort),
+        "flood": partial(judge_flood, home, effort),
+        "room": partial(judge_room, home, model),
+        "equality": partial(judge_equality, home, model),
+        "start": lambda: (measure_starts(home, effort.rounds), []),
+        "pages": lambda: (measure_pages(home, effort.rounds), []),
+    }
+
+
+JUDGED_HOW = """\
+The peer is llama.cpp's own server ({peer}), on the same machine in the same hour with the same model
+file; in each line its best setting counts. It has room for a copy of the lesson in each slot, its prompt
+cache is on, and its threads sleep while they wait (`OMP_WAIT_POLICY=passive`), to its advantage on a busy
+machine. Its wheel is built for any processor of the kind: `{build}`."""
+
+
+def judged_text(judged: Sequence[Judged]) -> str:
+    how = JUDGED_HOW.format(peer=PEER, build=describe())
+    return f"## Judged\n\n{how}\n\n{judged_table(judged)}"
 
 
 def measure_starts(home: Path, rounds: int) -> Section:
@@ -101,44 +164,11 @@ def start_to_first_token(home: Path, round_name: str) -> float:
     begin = time.monotonic()
     with started("engine", home, "engine", "serve", "--port", str(port)) as process:
         wait_for("engine", process, lambda: is_engine_ready(port))
-        seconds = ask(port, MODEL, "What is a fraction?", begin).first_token_seconds
+        ready = time.monotonic() - begin
+        told = answers_of(ask_all(port, [Question("aigerim", messages(LESSON, "What is a fraction?"))]))[0]
+        seconds = ready + told.first_token_seconds
     say(f"start to first token, round {round_name}: {number(seconds)} s")
     return seconds
-
-
-def measure_class(home: Path, rounds: int) -> Section:
-    """How fast learners read who ask in the same moment."""
-    port = free_port()
-    rows = []
-    with started("engine", home, "engine", "serve", "--port", str(port)) as process:
-        wait_for("engine", process, lambda: is_engine_ready(port))
-        ask_at_once(port, MODEL, 1)  # the first answer pays for waking up
-        for learners in CLASS_SIZES:
-            classes = []
-            for n in range(1, rounds + 1):
-                answers = ask_at_once(port, MODEL, learners)
-                classes.append(answers)
-                say(f"{learners} at once, round {n}/{rounds}: {number(class_speed(answers))} tokens/s")
-            rows += class_rows(learners, classes)
-    return Section(
-        "A class asks at once",
-        "Learners ask different questions in the same moment, over the engine's HTTP, at most\n"
-        f"{ANSWER_TOKENS} tokens each, greedy. Tokens per second are those of all together, from the\n"
-        "question to the last one's last token; the slowest first token is the longest wait in the class.",
-        tuple(rows),
-    )
-
-
-def class_rows(learners: int, classes: list[Any]) -> list[Measurement]:
-    who = "1 learner" if learners == 1 else f"{learners} learners"
-
-    def slowest(answers: list[Answer]) -> float:
-        return max(answer.first_token_seconds for answer in answers)
-
-    return [
-        Measurement(f"{who}: all together", "tokens/s", tuple(class_speed(a) for a in classes)),
-        Measurement(f"{who}: slowest first token", "s", tuple(slowest(a) for a in classes)),
-    ]
 
 
 def measure_pages(home: Path, rounds: int) -> Section:
@@ -172,11 +202,11 @@ def measure_pages(home: Path, rounds: int) -> Section:
     )
 
 
-def put_model(home: Path) -> None:
+def put_model(home: Path) -> Path:
     """Take the model of the machine's own home, where `make setup` has put it."""
     say("looking for the model")
     own = sandyq_json(None, "models", "pull", MODEL, "--json")
-    sandyq_json(home, "models", "pull", MODEL, "--from", own["path"], "--json")
+    return Path(sandyq_json(home, "models", "pull", MODEL, "--from", own["path"], "--json")["path"])
 
 
 def sandyq_json(home: Path | None, *arguments: str) -> dict[str, Any]:
@@ -218,11 +248,6 @@ def revision() -> str:
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return result.stdout.strip() or "unknown"
-
-
-def say(line: str) -> None:
-    """Progress goes beside the result, so that the result can be piped."""
-    print(f"  {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

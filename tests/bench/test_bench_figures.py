@@ -3,22 +3,14 @@
 import pytest
 
 from tests.bench.figures import (
-    Answer,
     MachineFacts,
     Measurement,
     Section,
-    class_speed,
     number,
     page_resources,
     report,
     table,
 )
-
-
-def test_a_class_is_as_slow_as_its_last_learner() -> None:
-    aigerim = Answer(first_token_seconds=0.5, end_seconds=2.0, tokens=48)
-    bolat = Answer(first_token_seconds=1.0, end_seconds=4.0, tokens=32)
-    assert class_speed([aigerim, bolat]) == 20.0
 
 
 def test_the_median_is_not_moved_by_one_bad_round() -> None:
