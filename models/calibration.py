@@ -23,15 +23,12 @@ WORTH_GAIN = 1.10
 THREAD_GAIN = 1.15
 # The last core is taken from the pages and the system; it must bring a lot.
 LAST_CORE_GAIN = 1.30
-# From 64 rows on, flash attention on the CPU computes everybody's cells (see models/scheduler.py).
-MOST_MIXED_ROWS = 60
-MOST_PREFILL_ROWS = 256
+# From 64 rows on, an answer would depend on who else asks (decision 0012).
+MOST_ROWS = 60
 # Packed kernels work on 4 rows at a time and do the remainder one by one.
 ROW_GROUP = 4
 # A prompt must get on even where every step is slow: this many rows of it beside the answers.
 LEAST_PROMPT_ROWS = 8
-# A request that is alone holds up nobody but the next one, which waits for the end of the step.
-PREFILL_STEP_SECONDS = 1.0
 # The ladder that is measured, as far as the engine's seats go.
 LADDER = (1, 2, 4, 8, 12, 16, 24)
 MOST_ANSWERS = LADDER[-1]
@@ -46,8 +43,7 @@ class Dials:
 
     threads: int
     answers: int
-    mixed_rows: int = MOST_MIXED_ROWS
-    prefill_rows: int = MOST_PREFILL_ROWS
+    step_rows: int = MOST_ROWS  # in all: one for each answer, the rest for prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,29 +103,19 @@ def choose_answers(steps: Iterable[StepTime]) -> tuple[int, str]:
     return chosen.rows, f"more bring less than {round((WORTH_GAIN - 1) * 100)} percent"
 
 
-def choose_rows(prompts: Iterable[StepTime], answers: int) -> tuple[int, int]:
-    """Rows of a step that prompts share with answers, and of a step that one prompt has for itself."""
-    known = sorted(prompts, key=lambda step: step.rows)
-    least = answers + LEAST_PROMPT_ROWS
-    mixed = _rows_within(known, STEP_SECONDS, least, max(MOST_MIXED_ROWS, least))
-    return mixed, _rows_within(known, PREFILL_STEP_SECONDS, mixed, MOST_PREFILL_ROWS)
-
-
-def _rows_within(known: list[StepTime], limit_seconds: float, least: int, most: int) -> int:
-    if not known:
-        return most
-    fitting = [step for step in known if step.seconds <= limit_seconds]
-    rate = (fitting[-1] if fitting else known[0]).rows_per_second
-    rows = int(rate * limit_seconds) // ROW_GROUP * ROW_GROUP
-    return max(least + -least % ROW_GROUP, min(rows, most))
+def choose_rows(prompts: Iterable[StepTime], answers: int) -> int:
+    """Rows of a step: as many as are fluent, and always some for prompts."""
+    rate = max((step.rows_per_second for step in prompts), default=MOST_ROWS / STEP_SECONDS)
+    fluent = min(MOST_ROWS, int(rate * STEP_SECONDS))
+    return max(fluent // ROW_GROUP, -(-(answers + LEAST_PROMPT_ROWS) // ROW_GROUP)) * ROW_GROUP
 
 
 def calibrate(key: str, timings: Timings, measured_on: str = "") -> Calibration:
     """Choose all dials; the measurements stay with them, for `drift` and for people."""
     threads = choose_threads(timings.cores, timings.threads)
     answers, _ = choose_answers(timings.answers)
-    mixed, prefill = choose_rows(timings.prompts, answers)
-    return Calibration(key, timings, Dials(threads, answers, mixed, prefill), measured_on)
+    rows = choose_rows(timings.prompts, answers)
+    return Calibration(key, timings, Dials(threads, answers, rows), measured_on)
 
 
 def thread_candidates(cores: int) -> tuple[int, ...]:

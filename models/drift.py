@@ -55,8 +55,8 @@ class Drift:
     @property
     def dials(self) -> Dials:
         answers = self._answers[self._answer_level]
-        mixed, prefill = choose_rows(self._calibration.timings.prompts, answers)
-        return Dials(self._threads[self._thread_level], answers, mixed, prefill)
+        rows = choose_rows(self._calibration.timings.prompts, answers)
+        return Dials(self._threads[self._thread_level], answers, rows)
 
     @property
     def factor(self) -> float:

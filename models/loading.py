@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from models import fit, tuning
-from models.calibration import MOST_PREFILL_ROWS
+from models.calibration import MOST_ROWS
 from models.card import ModelCard
 from models.engine import LlamaEngine
 from models.probe import ensure_loadable
@@ -63,7 +63,7 @@ def open_engine(
         name=card.name,
         sequences=answers,
         cells=settings.context_cells,
-        step_rows=MOST_PREFILL_ROWS,
+        step_rows=MOST_ROWS,
         threads=threads,
         spare=spare,
     )

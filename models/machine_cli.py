@@ -90,7 +90,7 @@ def _table(card: ModelCard, calibration: Calibration, settings: EngineSettings) 
     lines += [
         f"threads: {dials.threads} ({own if settings.threads else 'the fewest that are nearly the fastest'})",
         f"answers at once: {dials.answers} ({own if settings.has_own_sequences else why})",
-        f"rows of a shared step: {dials.mixed_rows}; of a prompt that is alone: {dials.prefill_rows}",
+        f"rows of a step: {dials.step_rows}",
     ]
     if not timings.quiet:
         lines.append("Other programs were busy meanwhile: this is not kept; measure again when it is quiet.")

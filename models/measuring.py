@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from models.calibration import (
     LADDER,
-    MOST_MIXED_ROWS,
+    MOST_ROWS,
     STEP_SECONDS,
     THREAD_ROWS,
     StepTime,
@@ -19,14 +19,14 @@ from models.calibration import (
     choose_threads,
     thread_candidates,
 )
-from models.protocol import Engine, Sampling, Span
+from models.protocol import Engine, Span
 
 BUDGET_SECONDS = 5.0  # the first lesson waits for this once
 # So much of it for the comparison of thread counts, so that the ladder is measured even on a slow machine.
 THREADS_SHARE = 0.5
 REPEATS = 5
 LEAST_REPEATS = 2  # the first step of a shape pays for its plan in llama.cpp and is not counted
-PREFIX_ROWS = 16  # every answer stands on a little text, as in a lesson
+PREFIX_ROWS = 16  # every answer stands on a little text, the same for all, as in a lesson
 TOKEN = 11  # any ordinary one; what the text says does not change how long it takes
 # Alone on the machine a single thread gets all of a core's time; measured idle: 0.99 and more.
 QUIET_SHARE = 0.90
@@ -76,8 +76,8 @@ class _Measuring:
             self._tell(f"threads {count}: {threads[-1][1].rows_per_second:.0f} tokens/s")
         self._engine.set_threads(choose_threads(cores, threads))
         answers = self._ladder()
-        prompts = self._prompts()
-        return Timings(cores, tuple(threads), tuple(answers), tuple(prompts), self._quiet)
+        prompt = self._prompt(min(MOST_ROWS, self._engine.step_rows, self._engine.context_tokens))
+        return Timings(cores, tuple(threads), tuple(answers), (prompt,), self._quiet)
 
     def _ladder(self) -> list[StepTime]:
         steps: list[StepTime] = []
@@ -91,22 +91,13 @@ class _Measuring:
             self._tell(f"{rows} at once: {steps[-1].seconds * 1000:.0f} ms a step")
         return steps
 
-    def _prompts(self) -> list[StepTime]:
-        """A step of mixed size; and the largest one, where it is expected to be over soon."""
-        mixed = self._prompt(min(MOST_MIXED_ROWS, self._engine.step_rows))
-        largest = self._engine.step_rows
-        expected = mixed.seconds * largest / mixed.rows
-        if largest <= mixed.rows or self._spent() + LEAST_REPEATS * expected > self._budget:
-            return [mixed]
-        return [mixed, self._prompt(largest)]
-
     def _answers(self, rows: int, *, watch: bool = False) -> StepTime:
         """One step of `rows` answers, each standing on a little text."""
         engine = self._engine
         length = max(1, min(PREFIX_ROWS, engine.cells // (2 * rows) - REPEATS - 1))
-        for sequence in range(rows):
-            engine.begin(sequence, Sampling())
-            engine.decode([Span(sequence, 0, (TOKEN,) * length, wants_token=False)])
+        engine.decode([Span(0, 0, (TOKEN,) * length, wants_token=False)])
+        for sequence in range(1, rows):
+            engine.share(0, sequence, length)
         place = length
 
         def step() -> None:
@@ -123,10 +114,7 @@ class _Measuring:
                 engine.free(sequence)
 
     def _prompt(self, rows: int) -> StepTime:
-        rows = min(rows, self._engine.context_tokens)
-
         def step() -> None:
-            self._engine.begin(0, Sampling())
             self._engine.decode([Span(0, 0, (TOKEN,) * rows, wants_token=True)])
             self._engine.free(0)
 

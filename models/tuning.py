@@ -70,7 +70,6 @@ def key_of(settings: EngineSettings, card: ModelCard) -> str:
         "processor": processor_name(),
         "rules": VERSION,
         "seats": most_answers(settings),
-        "spin": os.environ.get("GOMP_SPINCOUNT", "") + os.environ.get("OMP_WAIT_POLICY", ""),
         "threads": settings.threads,
     }
     return machine_key(facts)

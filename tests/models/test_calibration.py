@@ -71,24 +71,23 @@ def test_a_machine_too_slow_for_one_answers_one():
 
 
 def test_a_slow_machine_takes_smaller_bites_of_a_prompt():
-    assert choose_rows([StepTime(60, 0.1), StepTime(256, 0.4)], 8) == (60, 256)
+    assert choose_rows([StepTime(60, 0.1)], 8) == 60
+    assert choose_rows([StepTime(60, 0.45)], 8) == 40
     # A 4B model on a small board: 20 rows a second. Prompts must still get on beside the answers.
-    assert choose_rows([StepTime(60, 3.0)], 8) == (16, 20)
+    assert choose_rows([StepTime(60, 3.0)], 8) == 16
 
 
 @given(
     st.lists(st.floats(0.001, 20), min_size=1, max_size=7),
     st.floats(0.001, 20),
-    st.floats(0.001, 100),
 )
-def test_whatever_is_measured_the_dials_are_usable(seconds, mixed, prefill):
+def test_whatever_is_measured_the_dials_are_usable(seconds, prompt):
     steps = tuple(StepTime(rows, taken) for rows, taken in zip(LADDER, seconds, strict=False))
-    prompts = (StepTime(60, mixed), StepTime(256, prefill))
+    prompts = (StepTime(60, prompt),)
     dials = calibrate("k", Timings(4, ((3, StepTime(8, 1.0)),), steps, prompts)).dials
     assert dials.answers in LADDER
-    assert dials.answers < dials.mixed_rows <= dials.prefill_rows <= 256
-    assert dials.mixed_rows % 4 == dials.prefill_rows % 4 == 0
-    assert dials.mixed_rows <= 60
+    assert dials.answers < dials.step_rows <= 60
+    assert dials.step_rows % 4 == 0
     chosen = next(step for step in steps if step.rows == dials.answers)
     assert dials.answers == 1 or chosen.seconds <= STEP_SECONDS
 
@@ -164,7 +163,7 @@ class SlowMachine(FakeEngine):
 def test_a_quick_machine_is_measured_up_to_the_top():
     machine = SlowMachine(weights_ms=40, row_ms=1)
     calibration = machine.measured()
-    assert calibration.dials == Dials(threads=4, answers=24, mixed_rows=60, prefill_rows=256)
+    assert calibration.dials == Dials(threads=4, answers=24, step_rows=60)
     assert calibration.timings.quiet
     assert machine.wall < 5
     assert machine.cells_used == 0
