@@ -15,6 +15,9 @@ class EngineMetrics:
         self.prompt_tokens = Counter(
             "sandyq_engine_prompt_tokens", "Prompt tokens decoded.", registry=registry
         )
+        self.shared_tokens = Counter(
+            "sandyq_engine_shared_tokens", "Prompt tokens that were in memory already.", registry=registry
+        )
         self.answer_tokens = Counter(
             "sandyq_engine_answer_tokens", "Answer tokens chosen.", registry=registry
         )
@@ -31,9 +34,17 @@ class EngineMetrics:
             "sandyq_engine_step_seconds", "One decode with its sampling.", buckets=_SECONDS, registry=registry
         )
         self.active = Gauge("sandyq_engine_active_sequences", "Requests with a seat.", registry=registry)
+        self.paused = Gauge(
+            "sandyq_engine_paused_sequences", "Answers that let others go first.", registry=registry
+        )
         self.waiting = Gauge("sandyq_engine_waiting_requests", "Requests that wait.", registry=registry)
         self.cells = Gauge("sandyq_engine_cells", "Cells of the model's memory.", registry=registry)
-        self.cells_reserved = Gauge("sandyq_engine_cells_reserved", "Cells promised.", registry=registry)
+        self.cells_reserved = Gauge(
+            "sandyq_engine_cells_reserved", "Cells used by and promised to requests.", registry=registry
+        )
+        self.cells_kept = Gauge(
+            "sandyq_engine_cells_kept", "Cells of lessons and finished answers.", registry=registry
+        )
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

@@ -1,17 +1,20 @@
-"""Who gets the next rows of the engine.
+"""Who gets the next rows of the engine, and which cells.
 
-Pure: requests arrive and leave, each step asks for a plan. First come, first served: a request waits
-until a sequence and all the cells it may ever need are free, and nobody overtakes it, so nobody
-starves. In a step every running answer gets its one row first; prompts share what is left, so a long
-prompt never holds up the others' text.
+Pure. Requests arrive and leave, each step asks for a plan. Who is next is `fairness`'s to say; a request is
+seated when a row, a sequence number and all the cells it may ever need are free. What it shares with
+sequences that are there already is never decoded again, and requests that begin alike wait until the first
+of them has decoded what they share. In a step every running answer gets its one row first; prompts share
+what is left, so a long prompt never holds up the others' text. An answer that is ahead of those who wait
+pauses: its cells stay, and nothing is computed twice.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from models.kv import CellAccount
-from models.protocol import Span
+from models.fairness import AGE_SECONDS, PAUSE_AGE_SECONDS, SLICE_CHARACTERS, Fairness, Rank, cap
+from models.memory import Held, Memory
+from models.prefixes import MIN_SHARED_TOKENS, common_length
+from models.protocol import Priority, Span
 
 # Flash attention on the CPU skips other learners' cells row by row up to 63 rows, but from 64 on only
 # in whole tiles, where a mixed step would compute everybody's memory. 60 is the largest multiple of
@@ -20,28 +23,46 @@ MIXED_STEP_ROWS = 60
 # A request that is alone holds up nobody, and has no other cells to skip: larger steps read the weights
 # less often (192 instead of 171 tokens a second, SmolLM2-135M on one core).
 PREFILL_STEP_ROWS = 256
+# Sequences beside those that are written at the moment: a class of 30 half-written answers, the lessons and
+# finished conversations. Each costs a row of logits, 0.2 MB (SmolLM2: 12 MB for 56, measured).
+SPARE_SEQUENCES = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     number: int
-    prompt: Sequence[int]
+    prompt: list[int]
     max_tokens: int
+    learner: str = ""  # "" = nobody in particular, different from all others
+    priority: Priority = Priority.LEARNER
+    prefix_tokens: int = 0  # the caller says that so much will be shared
+    characters: float = 0  # typed; what fairness charges
+    arrived: float = 0.0
 
     @property
     def cells(self) -> int:
         return len(self.prompt) + self.max_tokens
 
+    @property
+    def key(self) -> Hashable:
+        return self.learner or self.number
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class Slot:
     """A request's seat in the engine."""
 
     request: Request
     sequence: int
-    decoded: int = 0  # tokens already in the engine's memory
+    tokens: list[int]  # the prompt, then what was answered
+    shared: int  # leading tokens it did not have to decode
+    decoded: int  # tokens in the engine's memory
     answered: int = 0
-    next_token: int = -1  # chosen but not decoded yet; meaningful once the prompt is in
+    turn_priority: int = Priority.LEARNER  # by which it got its row; age may have raised it
+    turn_characters: int = 0  # written since then
+    pauses: int = 0
+    paused_at: float = 0.0
+    commons: dict[int, int] = field(default_factory=dict)  # with those who wait, by number
 
     @property
     def prompt_left(self) -> int:
@@ -49,85 +70,238 @@ class Slot:
 
 
 class Scheduler:
-    def __init__(self, sequences: int, cells: int) -> None:
-        self.account = CellAccount(cells)
-        self._free_sequences = list(range(sequences - 1, -1, -1))
-        self._waiting: deque[Request] = deque()
-        self._slots: dict[int, Slot] = {}  # by sequence, oldest first
+    def __init__(self, rows: int, sequences: int, cells: int, *, divisible: bool = True) -> None:
+        self.memory = Memory(sequences, cells, divisible=divisible)
+        self.fairness = Fairness()
+        self.rows = rows  # answers that are written at the same time
+        self.shared_tokens = 0  # in total: prompt tokens that were not decoded again
+        self._waiting: dict[int, Request] = {}  # by number, in the order of arrival
+        self._active: dict[int, Slot] = {}  # by sequence
+        self._paused: dict[int, Slot] = {}  # by sequence
+        self._last_seated: int = Priority.LEARNER
 
-    @property
-    def waiting(self) -> Sequence[Request]:
-        return self._waiting
+    def queue(self, now: float) -> list[Request]:
+        """Those who wait for their first word, in the order in which it would be their turn now."""
+        waiting = self._waiting.values()
+        return sorted(waiting, key=lambda request: self._rank(request, now - request.arrived, AGE_SECONDS))
 
     @property
     def slots(self) -> Iterator[Slot]:
-        return iter(self._slots.values())
+        """Those with a row, oldest first."""
+        return iter(self._active.values())
+
+    @property
+    def paused(self) -> Sequence[Slot]:
+        return list(self._paused.values())
 
     @property
     def active(self) -> int:
-        return len(self._slots)
+        return len(self._active)
 
     def is_idle(self) -> bool:
-        return not self._slots and not self._waiting
+        return not (self._active or self._waiting or self._paused)
+
+    def find_slot(self, sequence: int) -> Slot:
+        return self._active[sequence]
+
+    # --- coming and going ---
 
     def arrive(self, request: Request) -> None:
-        if not request.prompt or request.max_tokens < 1 or request.cells > self.account.total:
+        if not request.prompt or request.max_tokens < 1 or request.cells > self.memory.account.total:
             raise ValueError(f"request {request.number} can never run")
-        self._waiting.append(request)
+        self._waiting[request.number] = request
+        self.fairness.enter(request.priority, request.key)
 
-    def admit(self) -> list[Slot]:
-        """Seat those whose turn has come."""
-        seated = []
-        while self._waiting and self._free_sequences:
-            request = self._waiting[0]
-            if not self.account.reserve(request.number, request.cells):
-                break
-            self._waiting.popleft()
-            slot = Slot(request, self._free_sequences.pop())
-            self._slots[slot.sequence] = slot
-            seated.append(slot)
+    def leave(self, number: int, *, keep: bool = False) -> Slot | None:
+        """Finished, failed or cancelled: forget the request; return the slot it had.
+
+        With `keep` its tokens stay in memory while there is room: the conversation may go on.
+        """
+        request = self._waiting.pop(number, None)
+        slot = None
+        if request is None:
+            slot = next((slot for slot in self._seated() if slot.request.number == number), None)
+            if slot is None:
+                return None
+            request = slot.request
+            self._active.pop(slot.sequence, None)
+            self._paused.pop(slot.sequence, None)
+            if keep:
+                self.memory.keep_finished(slot.sequence, slot.tokens[: slot.decoded])
+            self.memory.close(slot.sequence)
+        self.fairness.leave(request.priority, request.key)
+        for other in self._active.values():
+            other.commons.pop(number, None)
+        return slot
+
+    def _seated(self) -> Iterator[Slot]:
+        yield from self._active.values()
+        yield from self._paused.values()
+
+    # --- seats ---
+
+    def admit(self, now: float) -> list[Slot]:
+        """Give rows to those whose turn has come; return the newly seated."""
+        seated: list[Slot] = []
+        refused: set[int] = set()
+        while candidate := self._next(now, refused):
+            rank, chosen = candidate
+            loser = None
+            if len(self._active) >= self.rows:
+                loser = self._find_loser(rank)
+                if loser is None:
+                    break
+            slot = chosen if isinstance(chosen, Slot) else self._seat(chosen, is_scarce=loser is not None)
+            if slot is None:
+                # Its turn has come and its cells are not there: no other newcomer may take them.
+                refused |= self._waiting.keys()
+                continue
+            if slot is not chosen:
+                seated.append(slot)
+            if loser is not None:
+                self._pause(loser, now)
+            self._paused.pop(slot.sequence, None)
+            slot.turn_priority, slot.turn_characters = rank.priority, 0
+            self._active[slot.sequence] = slot
+            self._last_seated = rank.priority
         return seated
 
+    def _next(self, now: float, refused: set[int]) -> tuple[Rank, Request | Slot] | None:
+        """The first in rank among those that may have a row."""
+        seated = {slot.request.key for slot in self._seated()}
+        candidates: list[tuple[Rank, Request | Slot]] = [
+            (self._rank(slot.request, now - slot.paused_at, PAUSE_AGE_SECONDS), slot)
+            for slot in self._paused.values()
+        ]
+        for request in self._waiting.values():
+            if request.number in refused or request.key in seated or self._is_held(request):
+                continue
+            candidates.append((self._rank(request, now - request.arrived, AGE_SECONDS), request))
+        classes = {rank.priority for rank, _ in candidates}
+        candidates = [entry for entry in candidates if self._is_within_cap(entry[0].priority, classes)]
+        return min(candidates, key=lambda entry: entry[0], default=None)
+
+    def _rank(self, request: Request, waited: float, age: float) -> Rank:
+        return self.fairness.rank(request.priority, request.key, request.number, waited, age_seconds=age)
+
+    def _is_within_cap(self, priority: int, classes: set[int]) -> bool:
+        if self.rows == 1 and priority == Priority.TEACHER and Priority.LEARNER in classes:
+            return self._last_seated != Priority.TEACHER  # half of one row: in turns
+        most = cap(priority, classes, self.rows)
+        return most >= self.rows or self._count(priority) < most
+
+    def _count(self, priority: int) -> int:
+        return sum(slot.turn_priority == priority for slot in self._active.values())
+
+    def _is_held(self, request: Request) -> bool:
+        """Is somebody decoding right now what this request would have to decode too?"""
+        for slot in self._active.values():
+            if slot.prompt_left <= 0 or not self.memory.divisible:
+                continue
+            common = slot.commons.get(request.number)
+            if common is None:
+                common = slot.commons[request.number] = common_length(slot.request.prompt, request.prompt)
+            if (
+                slot.decoded < min(common, len(request.prompt) - 1)
+                and common - slot.shared >= MIN_SHARED_TOKENS
+            ):
+                return True
+        return False
+
+    def _find_loser(self, rank: Rank) -> Slot | None:
+        """Whose answer pauses for a request of this rank."""
+        worst: tuple[Rank, Slot] | None = None
+        crowded = rank.priority == Priority.LEARNER and self._count(Priority.TEACHER) > cap(
+            Priority.TEACHER, {Priority.LEARNER}, self.rows
+        )
+        for slot in self._active.values():
+            if not slot.answered:  # its prompt would have been for nothing
+                continue
+            own = replace(self._rank(slot.request, 0.0, AGE_SECONDS), priority=slot.turn_priority)
+            has_had_turn = slot.turn_characters >= SLICE_CHARACTERS
+            # A higher class does not wait for the end of a turn, but interrupts nobody twice.
+            is_free_to_go = has_had_turn or (rank.priority < own.priority and not slot.pauses)
+            is_behind = is_free_to_go and rank.is_ahead_of(own)
+            if not is_behind and not (crowded and own.priority == Priority.TEACHER and has_had_turn):
+                continue
+            if worst is None or own > worst[0]:
+                worst = own, slot
+        return worst[1] if worst else None
+
+    def _pause(self, slot: Slot, now: float) -> None:
+        del self._active[slot.sequence]
+        slot.paused_at = now
+        slot.pauses += 1
+        self._paused[slot.sequence] = slot
+
+    def _seat(self, request: Request, *, is_scarce: bool) -> Slot | None:
+        if is_scarce and not self.memory.can_spare_a_sequence():
+            return None  # a paused answer must not cost the class its lesson
+        opened = self.memory.open(request.prompt, request.cells, self._held())
+        if opened is None:
+            return None
+        sequence, shared = opened
+        del self._waiting[request.number]
+        self.shared_tokens += shared
+        uncached = 1 - shared / len(request.prompt)
+        self.fairness.charge_typed(request.priority, request.key, request.characters * uncached)
+        return Slot(request, sequence, list(request.prompt), shared, decoded=shared)
+
+    def _held(self) -> list[Held]:
+        return [Held(slot.sequence, slot.tokens, slot.decoded) for slot in self._seated()]
+
+    def find_shared(self, prompt: list[int]) -> int:
+        """How many of the prompt's tokens are in memory."""
+        return self.memory.find_source(prompt, self._held())[1]
+
+    # --- steps ---
+
     def plan(self) -> list[Span]:
-        """The spans of the next step: one row for each running answer, then prompts, oldest first."""
+        """The spans of the next step: one row for each running answer, then prompts."""
         spans = [
-            Span(slot.sequence, slot.decoded, (slot.next_token,), wants_token=True)
-            for slot in self._slots.values()
+            Span(slot.sequence, slot.decoded, slot.tokens[-1:], wants_token=True)
+            for slot in self._active.values()
             if slot.prompt_left <= 0
         ]
-        room = PREFILL_STEP_ROWS if len(self._slots) == 1 else MIXED_STEP_ROWS - len(spans)
-        for slot in self._slots.values():
-            if room <= 0:
-                break
-            rows = min(slot.prompt_left, room)
-            if rows <= 0:
-                continue
-            chunk = slot.request.prompt[slot.decoded : slot.decoded + rows]
-            spans.append(Span(slot.sequence, slot.decoded, chunk, wants_token=rows == slot.prompt_left))
-            room -= rows
+        room = PREFILL_STEP_ROWS if len(self._active) == 1 else MIXED_STEP_ROWS - len(spans)
+        if len(spans) < len(self._active):
+            for slot in sorted(self._active.values(), key=self._prefill_order):
+                rows = min(self._rows_until_cut(slot), room)
+                if rows <= 0:
+                    continue
+                chunk = slot.tokens[slot.decoded : slot.decoded + rows]
+                spans.append(Span(slot.sequence, slot.decoded, chunk, wants_token=rows == slot.prompt_left))
+                room -= rows
         return spans
+
+    def _prefill_order(self, slot: Slot) -> tuple[Rank, float]:
+        request = slot.request
+        rank = self._rank(request, 0.0, AGE_SECONDS)
+        # Shortest first among equals, in text: by tokens Kazakh would always come last.
+        left = request.characters * slot.prompt_left / len(request.prompt)
+        return Rank(rank.priority, rank.is_young, rank.counter, 0), left
+
+    def _rows_until_cut(self, slot: Slot) -> int:
+        left = slot.prompt_left
+        cut = slot.request.prefix_tokens - slot.decoded
+        # What cannot be divided later must end exactly where the lesson ends.
+        return min(left, cut) if not self.memory.divisible and cut > 0 else left
 
     def advance(self, span: Span) -> None:
         """The span is in the engine's memory now."""
-        self._slots[span.sequence].decoded += len(span.tokens)
+        slot = self._active[span.sequence]
+        before = slot.decoded
+        slot.decoded += len(span.tokens)
+        self.memory.account.grow(span.sequence, len(span.tokens))
+        lesson = slot.request.prefix_tokens
+        if before < lesson <= slot.decoded and not self.memory.shelf.covers(slot.request.prompt, lesson):
+            self.memory.keep_lesson(slot.sequence, slot.request.prompt[:lesson])
 
-    def answer(self, sequence: int, token: int) -> bool:
-        """Note the chosen token; False when it was the last one allowed."""
-        slot = self._slots[sequence]
-        slot.next_token = token
+    def answer(self, sequence: int, token: int, characters: int = 0) -> bool:
+        """Note the chosen token and its text's length; False when it was the last one allowed."""
+        slot = self._active[sequence]
+        slot.tokens.append(token)
         slot.answered += 1
+        slot.turn_characters += characters
+        self.fairness.charge_written(slot.request.priority, slot.request.key, characters)
         return slot.answered < slot.request.max_tokens
-
-    def leave(self, number: int) -> Slot | None:
-        """Finished, failed or cancelled: forget the request and return its slot, whose sequence is free."""
-        for slot in self._slots.values():
-            if slot.request.number == number:
-                del self._slots[slot.sequence]
-                self._free_sequences.append(slot.sequence)
-                self.account.release(number)
-                return slot
-        for request in self._waiting:
-            if request.number == number:
-                self._waiting.remove(request)
-                break
-        return None

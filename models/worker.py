@@ -21,13 +21,15 @@ from models.errors import (
     EngineOutOfCells,
     EngineRefusedRows,
     EngineStopping,
+    LearnerBusy,
     ModelLoading,
     ModelsError,
     PromptTooLong,
     QueueFull,
 )
+from models.memory import Share
 from models.metrics import EngineMetrics
-from models.protocol import Engine, Priority, Sampling, Span
+from models.protocol import Engine, Priority, Sampling, Span, Vocabulary
 from models.scheduler import Request, Scheduler, Slot
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ logger = logging.getLogger(__name__)
 MIN_ANSWER_TOKENS = 32
 # One request may not reserve the memory of a whole class by asking for an endless answer.
 MAX_ANSWER_TOKENS = 1024
+# One being answered and one waiting: who asks more only stands in the way, of nobody but oneself.
+MAX_LEARNER_REQUESTS = 2
 RETRY_SECONDS = 5
 # A step takes well under a second; loading a large model cannot be interrupted and is not waited for.
 STOP_SECONDS = 5.0
@@ -94,12 +98,18 @@ class Ticket:
     max_tokens: int
     answer: AnswerText
     arrived: float
+    typed: int  # characters
     place: int = 0  # in the queue; 0 = the answer is being written
     estimate_seconds: float = 0.0  # until the first token
     started: float = 0.0
     first_token: float = 0.0
     tokens: int = 0
+    characters: int = 0
     events: SimpleQueue[Event] = field(default_factory=SimpleQueue)
+
+    @property
+    def learner(self) -> str:
+        return self.order.learner
 
     def take(self, timeout_seconds: float) -> list[Event]:
         """What has happened since the last call; empty when nothing did in time."""
@@ -155,11 +165,24 @@ class Worker:
         if length > limit:
             raise PromptTooLong(prompt_tokens=length, limit_tokens=limit)
         max_tokens = min(order.max_tokens, MAX_ANSWER_TOKENS, engine.context_tokens - length)
-        ticket = Ticket(next(self._numbers), order, max_tokens, AnswerText(order.stop), time.monotonic())
+        ticket = Ticket(
+            next(self._numbers),
+            order,
+            max_tokens,
+            AnswerText(order.stop),
+            arrived=time.monotonic(),
+            typed=order.characters or _count_characters(engine.vocabulary, order.prompt),
+        )
         with self._lock:
             if self._state is not State.READY:
                 raise self._refusal()
             waiting = len(self._tickets) - engine.answers
+            own = [
+                other for other in self._tickets.values() if order.learner and other.learner == order.learner
+            ]
+            if len(own) >= MAX_LEARNER_REQUESTS:
+                place = max(other.place for other in own)
+                raise LearnerBusy(waiting=max(0, waiting), place=place, retry_after_seconds=RETRY_SECONDS)
             if waiting >= self._waiting_limit:
                 raise QueueFull(waiting=waiting, place=waiting + 1, retry_after_seconds=RETRY_SECONDS)
             ticket.place = max(0, waiting) + 1
@@ -243,7 +266,9 @@ class _Steps:
         self._inbox = inbox
         self._metrics = metrics
         self._forget = forget
-        self._scheduler = Scheduler(engine.answers, engine.cells)
+        self._scheduler = Scheduler(
+            engine.answers, engine.sequences, engine.cells, divisible=engine.divisible
+        )
         self._tickets: dict[int, Ticket] = {}  # by number
         self._seated: dict[int, Ticket] = {}  # by sequence
         self._news: list[tuple[Ticket, Event]] = []  # handed out when the step is over
@@ -270,7 +295,7 @@ class _Steps:
                 return False
             if isinstance(message, Ticket):
                 self._tickets[message.number] = message
-                self._scheduler.arrive(Request(message.number, message.order.prompt, message.max_tokens))
+                self._scheduler.arrive(_request(message))
                 changed = True
                 continue
             ticket = self._tickets.get(message)
@@ -280,7 +305,8 @@ class _Steps:
                 self._count()
 
     def _seat(self) -> None:
-        seated = self._scheduler.admit()
+        seated = self._scheduler.admit(time.monotonic())
+        self._apply_changes()
         for slot in seated:
             ticket = self._tickets[slot.request.number]
             self._seated[slot.sequence] = ticket
@@ -288,25 +314,37 @@ class _Steps:
             ticket.place = 0
             ticket.started = time.monotonic()
             self._metrics.wait_seconds.observe(ticket.started - ticket.arrived)
+            self._metrics.shared_tokens.inc(slot.shared)
         if seated:
             self._count()
 
+    def _apply_changes(self) -> None:
+        """The engine follows the books."""
+        for change in self._scheduler.memory.take_changes():
+            if isinstance(change, Share):
+                self._engine.share(change.source, change.target, change.tokens)
+            else:
+                self._engine.free(change.sequence)
+
     def _count(self) -> None:
-        waiting = self._scheduler.waiting
+        scheduler = self._scheduler
+        waiting = scheduler.queue(time.monotonic())
         for place, request in enumerate(waiting, start=1):
             self._tickets[request.number].place = place
-        self._metrics.active.set(self._scheduler.active)
+        self._metrics.active.set(scheduler.active)
+        self._metrics.paused.set(len(scheduler.paused))
         self._metrics.waiting.set(len(waiting))
-        self._metrics.cells_reserved.set(self._scheduler.account.reserved)
+        kept = scheduler.memory.kept_cells
+        self._metrics.cells_kept.set(kept)
+        self._metrics.cells_reserved.set(scheduler.memory.account.reserved - kept)
 
     def _step(self, spans: Sequence[Span]) -> None:
         began = time.monotonic()
         try:
-            self._engine.decode(spans)
+            self._decode(spans)
         except EngineOutOfCells:
-            # The account says this cannot be; if it is, the newest request pays and the rest go on.
-            newest = list(self._scheduler.slots)[-1]
-            self._fail(newest)
+            # The account says this cannot be; if it is, the least and newest pays and the rest go on.
+            self._fail(max(self._scheduler.slots, key=lambda slot: (slot.turn_priority, slot.request.number)))
         except EngineRefusedRows:
             self._step_one_by_one(spans)
         else:
@@ -318,14 +356,22 @@ class _Steps:
             ticket.events.put(event)
         self._news.clear()
 
+    def _decode(self, spans: Sequence[Span]) -> None:
+        try:
+            self._engine.decode(spans)
+        except EngineOutOfCells:
+            # Whatever nobody runs on goes first.
+            self._scheduler.memory.empty_shelf()
+            self._apply_changes()
+            self._engine.decode(spans)
+
     def _step_one_by_one(self, spans: Sequence[Span]) -> None:
         """One request's rows are bad: find it, so that only it fails."""
         for span in spans:
             try:
                 self._engine.decode([span])
             except (EngineRefusedRows, EngineOutOfCells):
-                slot = next(slot for slot in self._scheduler.slots if slot.sequence == span.sequence)
-                self._fail(slot)
+                self._fail(self._scheduler.find_slot(span.sequence))
             else:
                 self._harvest([span])
 
@@ -349,9 +395,11 @@ class _Steps:
         text = ticket.answer.feed(self._vocabulary.piece(token))
         if text:
             self._news.append((ticket, Text(text)))
+        ticket.characters += len(text)
+        may_go_on = self._scheduler.answer(sequence, token, len(text))
         if ticket.answer.stopped:
             self._finish(ticket, "stop")
-        elif not self._scheduler.answer(sequence, token):
+        elif not may_go_on or 0 < ticket.order.max_characters <= ticket.characters:
             self._finish(ticket, "length")
 
     def _finish(self, ticket: Ticket, reason: str) -> None:
@@ -359,7 +407,7 @@ class _Steps:
         if rest:
             self._news.append((ticket, Text(rest)))
         self._metrics.answer_tokens.inc(ticket.tokens)
-        self._leave(ticket, reason)
+        self._leave(ticket, reason, keep=True)
         self._count()
         waited, first = ticket.started - ticket.arrived, ticket.first_token - ticket.arrived
         end = Finished(reason, len(ticket.order.prompt), ticket.tokens, waited, first)
@@ -371,12 +419,30 @@ class _Steps:
         self._count()
         self._news.append((ticket, Failed(AnswerFailed())))
 
-    def _leave(self, ticket: Ticket, outcome: str) -> None:
+    def _leave(self, ticket: Ticket, outcome: str, *, keep: bool = False) -> None:
         """Give back everything the request held, in the engine and in the books."""
-        slot = self._scheduler.leave(ticket.number)
+        slot = self._scheduler.leave(ticket.number, keep=keep)
+        self._apply_changes()
         if slot is not None:
-            self._engine.free(slot.sequence)
             del self._seated[slot.sequence]
         del self._tickets[ticket.number]
         self._forget(ticket.number)
         self._metrics.requests.labels(outcome).inc()
+
+
+def _request(ticket: Ticket) -> Request:
+    order = ticket.order
+    return Request(
+        ticket.number,
+        list(order.prompt),
+        ticket.max_tokens,
+        learner=order.learner,
+        priority=order.priority,
+        prefix_tokens=min(order.prefix_tokens, len(order.prompt) - 1),
+        characters=ticket.typed,
+        arrived=ticket.arrived,
+    )
+
+
+def _count_characters(vocabulary: Vocabulary, prompt: Sequence[int]) -> int:
+    return len(b"".join(map(vocabulary.piece, prompt)).decode(errors="replace"))

@@ -70,8 +70,11 @@ class Box:
             time.sleep(0.01)
 
     def is_idle(self) -> bool:
+        """Nobody is served, and no cell is held but for what is kept on purpose."""
         health = self.health()
-        return (health["active"], health["waiting"], self.engine.cells_used) == (0, 0, 0)
+        figures = self.http.request("GET", f"{self.url}/metrics").data.decode().splitlines()
+        kept = next(float(it.split()[1]) for it in figures if it.startswith("sandyq_engine_cells_kept "))
+        return (health["active"], health["waiting"], self.engine.cells_used) == (0, 0, kept)
 
     def close(self) -> None:
         self.http.clear()

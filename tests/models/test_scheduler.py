@@ -1,68 +1,82 @@
-"""Rows and cells: who gets them, that none is lost and that nobody starves."""
+"""Rows and seats: who gets them and in which order."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from models.errors import EngineOutOfCells
-from models.kv import CellAccount
-from models.protocol import Sampling
-from models.scheduler import MIXED_STEP_ROWS, PREFILL_STEP_ROWS, Request, Scheduler
-from tests.models.fake_engine import FakeEngine
+from models.fairness import AGE_SECONDS, SLICE_CHARACTERS
+from models.protocol import Priority
+from models.scheduler import MIXED_STEP_ROWS, PREFILL_STEP_ROWS, Request, Scheduler, Slot
 
 
-def request(number: int, prompt: int = 10, answer: int = 5) -> Request:
-    return Request(number, [7] * prompt, answer)
+def request(
+    number: int,
+    prompt: int = 10,
+    answer: int = 5,
+    *,
+    learner: str = "",
+    priority: Priority = Priority.LEARNER,
+    arrived: float = 0.0,
+) -> Request:
+    """Prompts of different requests have nothing in common."""
+    tokens = [number * 1000 + place for place in range(prompt)]
+    return Request(number, tokens, answer, learner, priority, arrived=arrived)
 
 
-def run_step(scheduler: Scheduler, token: int = 1) -> list[int]:
+def seat(scheduler: Scheduler, now: float = 0.0) -> list[int]:
+    return [slot.request.number for slot in scheduler.admit(now)]
+
+
+def running(scheduler: Scheduler) -> list[int]:
+    return [slot.request.number for slot in scheduler.slots]
+
+
+def run_step(scheduler: Scheduler, token: int = 1, characters: int = 4) -> list[int]:
     """One step with an engine that always agrees; returns the numbers of those that are done."""
     done = []
     for span in scheduler.plan():
         scheduler.advance(span)
-        if span.wants_token and not scheduler.answer(span.sequence, token):
+        if span.wants_token and not scheduler.answer(span.sequence, token, characters):
             done += [slot.request.number for slot in scheduler.slots if slot.sequence == span.sequence]
     for number in done:
         scheduler.leave(number)
     return done
 
 
-def test_first_come_first_served():
-    scheduler = Scheduler(sequences=2, cells=100)
+def test_strangers_with_short_answers_are_served_as_they_come():
+    scheduler = Scheduler(rows=2, sequences=6, cells=100)
     for number in (1, 2, 3):
         scheduler.arrive(request(number))
-    assert [slot.request.number for slot in scheduler.admit()] == [1, 2]
-    assert [waiting.number for waiting in scheduler.waiting] == [3]
+    assert seat(scheduler) == [1, 2]
+    assert [waiting.number for waiting in scheduler.queue(0.0)] == [3]
     scheduler.leave(1)
-    assert [slot.request.number for slot in scheduler.admit()] == [3]
+    assert seat(scheduler) == [3]
 
 
 def test_nobody_overtakes_a_large_request():
-    scheduler = Scheduler(sequences=4, cells=100)
+    scheduler = Scheduler(rows=4, sequences=8, cells=100)
     scheduler.arrive(request(1, prompt=50, answer=10))
     scheduler.arrive(request(2, prompt=80, answer=10))
     scheduler.arrive(request(3, prompt=1, answer=1))
-    assert [slot.request.number for slot in scheduler.admit()] == [1]
+    assert seat(scheduler) == [1]
     scheduler.leave(1)
-    assert [slot.request.number for slot in scheduler.admit()] == [2, 3]
+    assert seat(scheduler) == [2, 3]
 
 
 def test_running_answers_come_first_and_a_long_prompt_takes_only_what_is_left():
-    scheduler = Scheduler(sequences=3, cells=2000)
+    scheduler = Scheduler(rows=3, sequences=8, cells=2000)
     scheduler.arrive(request(1))
-    scheduler.admit()
+    scheduler.admit(0.0)
     run_step(scheduler)
     scheduler.arrive(request(2, prompt=500))
-    scheduler.admit()
+    scheduler.admit(0.0)
     spans = scheduler.plan()
     assert [len(span.tokens) for span in spans] == [1, MIXED_STEP_ROWS - 1]
     assert [span.wants_token for span in spans] == [True, False]
 
 
 def test_a_lone_prompt_takes_large_steps():
-    scheduler = Scheduler(sequences=3, cells=2000)
+    scheduler = Scheduler(rows=3, sequences=8, cells=2000)
     scheduler.arrive(request(1, prompt=600))
-    scheduler.admit()
+    scheduler.admit(0.0)
     sizes = []
     for _ in range(3):
         (span,) = scheduler.plan()
@@ -72,112 +86,150 @@ def test_a_lone_prompt_takes_large_steps():
 
 
 def test_prompts_that_arrive_together_share_small_steps():
-    scheduler = Scheduler(sequences=3, cells=2000)
+    scheduler = Scheduler(rows=3, sequences=8, cells=2000)
     for number in range(3):
         scheduler.arrive(request(number, prompt=35))
-    scheduler.admit()
+    scheduler.admit(0.0)
     assert [len(span.tokens) for span in scheduler.plan()] == [35, MIXED_STEP_ROWS - 35]
 
 
 def test_a_request_that_can_never_run_is_not_queued():
-    scheduler = Scheduler(sequences=1, cells=10)
+    scheduler = Scheduler(rows=1, sequences=1, cells=10)
     for impossible in (request(1, 10, 5), request(1, 0, 5), request(1, 5, 0)):
         with pytest.raises(ValueError, match="never"):
             scheduler.arrive(impossible)
 
 
 def test_leaving_twice_or_unknown_is_harmless():
-    scheduler = Scheduler(sequences=1, cells=100)
+    scheduler = Scheduler(rows=1, sequences=4, cells=100)
     scheduler.arrive(request(1))
     scheduler.arrive(request(2))
     assert scheduler.leave(2) is None
-    scheduler.admit()
+    scheduler.admit(0.0)
     assert scheduler.leave(1) is not None
     assert scheduler.leave(1) is None
     assert scheduler.leave(9) is None
     assert scheduler.is_idle()
 
 
-def test_the_account_refuses_what_it_does_not_have():
-    account = CellAccount(10)
-    assert account.reserve(1, 6)
-    assert not account.reserve(2, 5)
-    with pytest.raises(ValueError, match="owner 1"):
-        account.reserve(1, 1)
-    account.release(1)
-    with pytest.raises(KeyError):
-        account.release(1)
-    assert account.free == 10
+# --- turns ---
 
 
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("arrive"), st.integers(1, 150), st.integers(1, 40)),
-        st.tuples(st.just("leave"), st.integers(0, 30), st.just(0)),
-        st.tuples(st.just("run"), st.integers(1, 5), st.just(0)),
-    ),
-    max_size=60,
-)
+def test_a_running_answer_pauses_for_the_next_after_a_slice_and_loses_nothing():
+    scheduler = Scheduler(rows=1, sequences=4, cells=1000)
+    scheduler.arrive(request(1, answer=100))
+    seat(scheduler)
+    run_step(scheduler)
+    scheduler.arrive(request(2, answer=100))
+    steps = 0
+    while not seat(scheduler):
+        run_step(scheduler)
+        steps += 1
+    assert steps == pytest.approx(SLICE_CHARACTERS / 4, abs=1)
+    assert running(scheduler) == [2]
+    (paused,) = scheduler.paused
+    decoded = paused.decoded
+    while running(scheduler) == [2]:
+        run_step(scheduler)
+        scheduler.admit(0.0)
+    assert running(scheduler) == [1]
+    assert paused.decoded == decoded
+    (span,) = scheduler.plan()
+    assert span.position == decoded
 
 
-@given(steps, st.integers(1, 5), st.integers(190, 400))
-def test_any_schedule_leaks_no_cell_and_starves_nobody(schedule, sequences, cells):
-    """Against an engine that counts its cells: it never overflows, and everyone is answered or left."""
-    scheduler = Scheduler(sequences, cells)
-    engine = FakeEngine(sequences=sequences, cells=cells)
-    numbers: list[int] = []
-    here: set[int] = set()
-    seated_order: list[int] = []
+def test_nobody_pauses_while_nobody_waits():
+    scheduler = Scheduler(rows=1, sequences=4, cells=1000)
+    scheduler.arrive(request(1, answer=200))
+    for _ in range(150):
+        scheduler.admit(0.0)
+        run_step(scheduler)
+        assert running(scheduler) == [1]
 
-    def leave(number: int) -> None:
-        slot = scheduler.leave(number)
-        if slot is not None:
-            engine.free(slot.sequence)
-        here.discard(number)
 
-    def run() -> None:
-        for slot in scheduler.admit():
-            engine.begin(slot.sequence, Sampling())
-            seated_order.append(slot.request.number)
-        spans = scheduler.plan()
-        if not spans:
-            return
-        assert sum(len(span.tokens) for span in spans) <= PREFILL_STEP_ROWS
-        engine.decode(spans)  # raises on a gap, a full memory or too many rows
-        by_sequence = {slot.sequence: slot for slot in scheduler.slots}
-        for span in spans:
-            scheduler.advance(span)
-            if span.wants_token and not scheduler.answer(span.sequence, 1):
-                leave(by_sequence[span.sequence].request.number)
-        assert engine.cells_used <= scheduler.account.reserved <= cells
+def test_a_learner_has_one_answer_at_a_time():
+    scheduler = Scheduler(rows=4, sequences=8, cells=1000)
+    scheduler.arrive(request(1, learner="Aigerim"))
+    scheduler.arrive(request(2, learner="Aigerim"))
+    scheduler.arrive(request(3, learner="Bolat"))
+    assert seat(scheduler) == [1, 3]
+    scheduler.leave(1)
+    assert seat(scheduler) == [2]
 
-    for action, first, second in schedule:
-        if action == "arrive":
-            numbers.append(len(numbers))
-            here.add(numbers[-1])
-            scheduler.arrive(request(numbers[-1], first, second))
-        elif action == "leave" and numbers:
-            leave(numbers[first % len(numbers)])
-        elif action == "run":
-            for _ in range(first):
-                run()
-    # Each request needs at most its prompt's and its answer's steps; nobody waits longer than all together.
-    for _ in range(sum(200 for _ in numbers)):
-        if not here:
+
+def test_the_teacher_goes_first_but_takes_no_more_than_half_while_learners_wait():
+    scheduler = Scheduler(rows=4, sequences=20, cells=10_000)
+    for number in range(4):
+        scheduler.arrive(request(number))
+    for number in range(10, 14):
+        scheduler.arrive(request(number, priority=Priority.TEACHER))
+    assert seat(scheduler) == [10, 11, 0, 1]
+    for number in (0, 1, 2, 3):
+        scheduler.leave(number)
+    assert seat(scheduler) == [12, 13]
+
+
+def test_the_teacher_does_not_wait_for_a_slice():
+    scheduler = Scheduler(rows=1, sequences=4, cells=1000)
+    scheduler.arrive(request(1, answer=50))
+    seat(scheduler)
+    run_step(scheduler)
+    scheduler.arrive(request(2, answer=5, priority=Priority.TEACHER))
+    assert seat(scheduler) == [2]
+    assert running(scheduler) == [2]
+    # One row cannot be halved: teacher and learners take turns.
+    scheduler.arrive(request(3, answer=5, priority=Priority.TEACHER))
+    while 2 in running(scheduler):
+        run_step(scheduler)
+    assert seat(scheduler) == []
+    assert running(scheduler) == [1]
+
+
+def test_background_work_runs_only_when_nobody_waits_until_it_has_waited_long():
+    scheduler = Scheduler(rows=4, sequences=20, cells=10_000)
+    for number in range(10):
+        scheduler.arrive(request(number, answer=200))
+    scheduler.arrive(request(50, answer=20, priority=Priority.BACKGROUND))
+    seat(scheduler)
+    for _ in range(200):
+        run_step(scheduler)
+        scheduler.admit(AGE_SECONDS / 2)
+        assert 50 not in running(scheduler)
+    for _ in range(2 * SLICE_CHARACTERS // 4):
+        run_step(scheduler)
+        scheduler.admit(AGE_SECONDS + 1)
+        if 50 in running(scheduler):
             break
-        run()
-    assert not here
-    assert scheduler.is_idle()
-    assert scheduler.account.reserved == 0
-    assert engine.cells_used == 0
-    assert seated_order == sorted(seated_order)
+    assert 50 in running(scheduler)
+    for _ in range(3):  # and is not sent away again at once
+        run_step(scheduler)
+        scheduler.admit(AGE_SECONDS + 1)
+        assert 50 in running(scheduler)
 
 
-def test_the_fake_overflows_when_cells_are_not_reserved():
-    """The property above would notice: the fake is not simply kind."""
-    engine = FakeEngine(sequences=1, cells=4)
-    scheduler = Scheduler(sequences=1, cells=100)
-    scheduler.arrive(request(1))
-    scheduler.admit()
-    with pytest.raises(EngineOutOfCells):
-        engine.decode(scheduler.plan())
+def test_a_newcomer_does_not_get_the_credit_of_its_absence():
+    scheduler = Scheduler(rows=1, sequences=8, cells=10_000)
+    scheduler.arrive(request(1, answer=400, learner="Aigerim"))
+    scheduler.arrive(request(2, answer=400, learner="Bolat"))
+    for _ in range(200):
+        scheduler.admit(0.0)
+        run_step(scheduler)
+    scheduler.arrive(request(3, answer=400, learner="Erlan"))
+    turns = {1: 0, 2: 0, 3: 0}
+    for _ in range(150):
+        scheduler.admit(0.0)
+        turns[running(scheduler)[0]] += 1
+        run_step(scheduler)
+    assert max(turns.values()) - min(turns.values()) <= 2 * SLICE_CHARACTERS / 4
+
+
+def test_prompts_are_read_shortest_first_by_text_not_by_tokens():
+    scheduler = Scheduler(rows=3, sequences=8, cells=2000)
+    kazakh = Request(1, [1] * 300, 5, characters=60)
+    english = Request(2, [2] * 100, 5, characters=90)
+    scheduler.arrive(english)
+    scheduler.arrive(kazakh)
+    scheduler.fairness.typed_weight = 0.0
+    slots: dict[int, Slot] = {slot.request.number: slot for slot in scheduler.admit(0.0)}
+    (span,) = scheduler.plan()
+    assert span.sequence == slots[1].sequence

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from models.errors import (
     EngineDied,
     EngineOutOfCells,
     EngineStopping,
+    LearnerBusy,
     ModelLoading,
     ModelsError,
     ModelUnloadable,
@@ -38,8 +40,8 @@ class Bench:
         wait_for(lambda: self.worker.state is not State.LOADING)
         return self
 
-    def ask(self, text: str, max_tokens: int = 100, stop: tuple[str, ...] = ()) -> Ticket:
-        return self.worker.submit(Order(self.tokens(text), max_tokens, Sampling(), stop))
+    def ask(self, text: str, max_tokens: int = 100, stop: tuple[str, ...] = (), **more: Any) -> Ticket:
+        return self.worker.submit(Order(self.tokens(text), max_tokens, Sampling(), stop, **more))
 
     def tokens(self, text: str) -> list[int]:
         return self.prompt.tokens([Message("user", text)])
@@ -51,8 +53,9 @@ class Bench:
         return self.metrics.registry.get_sample_value(f"sandyq_engine_{name}", labels) or 0.0
 
     def is_clean(self) -> bool:
+        """Nothing is held but what is kept on purpose."""
         return (
-            self.engine.cells_used == 0
+            self.engine.cells_used == self.figure("cells_kept")
             and self.figure("active_sequences") == 0
             and self.figure("waiting_requests") == 0
             and self.figure("cells_reserved") == 0
@@ -179,10 +182,49 @@ def test_memory_that_runs_out_costs_at_most_the_newest_request(bench):
     bench.engine.step_seconds = 0.05
     new = bench.ask("long", max_tokens=300)
     wait_for(lambda: new.place == 0)
-    bench.engine.faults.append(EngineOutOfCells())
+    bench.engine.faults += [EngineOutOfCells(), EngineOutOfCells()]  # also after all that is kept was freed
     assert isinstance(read(new)[1], Failed)
     assert read(old)[0] == bench.expected("one")
     assert bench.worker.state is State.READY
+
+
+def test_memory_that_runs_out_costs_what_is_kept_before_anybody_suffers(bench):
+    read(bench.ask("one"))
+    assert bench.figure("cells_kept") > 0
+    bench.engine.step_seconds = 0.02
+    ticket = bench.ask("two")
+    wait_for(lambda: bench.engine.cells_used > 0)
+    bench.engine.faults.append(EngineOutOfCells())
+    assert read(ticket)[0] == bench.expected("two")
+    assert bench.is_clean()
+
+
+def test_a_learner_has_one_question_answered_and_one_waiting(bench):
+    bench.engine.step_seconds = 0.02
+    first = bench.ask("long", learner="Aigerim")
+    bench.ask("next", learner="Aigerim")
+    with pytest.raises(LearnerBusy) as caught:
+        bench.ask("and one more", learner="Aigerim")
+    assert caught.value.params["retry_after_seconds"] > 0
+    bench.ask("hello", learner="Bolat")
+    bench.worker.cancel(first)
+    wait_for(lambda: bench.figure("requests_total", outcome="cancelled") == 1)
+    bench.ask("and one more", learner="Aigerim")
+
+
+def test_an_answer_ends_at_its_limit_of_characters(bench):
+    text, end = read(bench.ask("long", max_characters=10))
+    assert len(text) == 10
+    assert isinstance(end, Finished)
+    assert end.reason == "length"
+
+
+def test_a_shared_lesson_is_counted_and_answers_are_the_same(bench):
+    lesson = "The heart has four chambers. " * 3
+    for question in ("one", "two", "three"):
+        assert read(bench.ask(lesson + question))[0] == bench.expected(lesson + question)
+    assert bench.figure("shared_tokens_total") > 2 * len(lesson)
+    assert bench.is_clean()
 
 
 @pytest.mark.parametrize("fault", [EngineDied(), RuntimeError("a bug")])
