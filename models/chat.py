@@ -1,4 +1,4 @@
-"""The OpenAI chat API as records: what a request may say, and how answers are spelt.
+"""What a request of the OpenAI chat API may say, and our fields beside it.
 
 Pure. A field we cannot honour is refused, not ignored: a caller who asked for JSON must not get prose.
 """
@@ -8,20 +8,27 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models.errors import ModelsError, RequestInvalid, RequestUnsupported
+from models.errors import RequestInvalid, RequestUnsupported, SchemaUnsupported
+from models.json_grammar import JSON_OBJECT, write_grammar
 from models.prompt import Message
-from models.protocol import Sampling
+from models.protocol import Priority, Sampling
 
 DEFAULT_ANSWER_TOKENS = 256
 DEFAULT_TEMPERATURE = 1.0  # as in OpenAI's API; the box's pages say what they want
 MAX_MESSAGES = 1000
 MAX_STOPS = 4  # as in OpenAI's API
 MAX_STOP_CHARACTERS = 200
+# llama.cpp sorts so many candidates a token; without this limit it would sort the whole vocabulary.
+DEFAULT_TOP_K, MAX_TOP_K = 40, 1000
+MAX_ANSWER_CHARACTERS = 1_000_000
+MAX_USER_CHARACTERS = 200  # a name of a learner, not a text
+PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 _READ = {
     "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens",
-    "temperature", "top_p", "seed", "stop", "user",
+    "temperature", "top_p", "seed", "stop", "user", "response_format",
+    "top_k", "min_p", "max_characters", "lesson", "priority",  # not OpenAI's; documented in docs/engine.md
 }  # fmt: skip
 # Fields that clients send with a value that asks for nothing.
 _NEUTRAL: Mapping[str, Sequence[object]] = {
@@ -32,7 +39,6 @@ _NEUTRAL: Mapping[str, Sequence[object]] = {
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
     "logit_bias": ({},),
-    "response_format": ({"type": "text"},),
     "tools": ([],),
     "tool_choice": ("none", "auto"),
     "parallel_tool_calls": (True, False),
@@ -52,6 +58,15 @@ class ChatRequest:
     stop: tuple[str, ...]
     stream: bool
     include_usage: bool
+    max_characters: int = 0  # of the answer; 0 = no limit
+    user: str = ""
+    priority: Priority | None = None
+    lesson: str = ""
+
+    @property
+    def characters(self) -> int:
+        """What the learner typed, the earlier turns too: they are read again."""
+        return sum(len(message.text) for message in self.messages if message.role == "user")
 
 
 def read_chat_request(body: bytes, random_seed: int) -> ChatRequest:
@@ -59,31 +74,71 @@ def read_chat_request(body: bytes, random_seed: int) -> ChatRequest:
     fields = _read_object(body)
     _refuse_unsupported(fields)
     stream = _flag(fields, "stream")
-    options = fields.get("stream_options")
-    if options is not None and (not isinstance(options, dict) or not stream):
-        raise RequestInvalid(param="stream_options", detail="stream_options belongs to stream=true")
-    for name in options or {}:
-        if name != "include_usage":
-            raise RequestUnsupported(param=f"stream_options.{name}", detail="")
-    model = fields.get("model")
-    if model is not None and not isinstance(model, str):
-        raise RequestInvalid(param="model", detail="model must be text")
-    if not isinstance(fields.get("user", ""), str | None):
-        raise RequestInvalid(param="user", detail="user must be text")
-    seed = _number(fields, "seed", -(2**63), 2**64, whole=True)
     return ChatRequest(
-        model=model,
+        model=_text(fields, "model"),
         messages=_read_messages(fields.get("messages")),
         max_tokens=_read_max_tokens(fields),
-        sampling=Sampling(
-            temperature=_or(_number(fields, "temperature", 0, 2), DEFAULT_TEMPERATURE),
-            top_p=_or(_number(fields, "top_p", 0, 1), 1.0),
-            seed=random_seed if seed is None else int(seed) % 2**32,
-        ),
+        sampling=_read_sampling(fields, random_seed),
         stop=_read_stop(fields.get("stop")),
         stream=stream,
-        include_usage=_flag(options or {}, "include_usage"),
+        include_usage=_read_include_usage(fields.get("stream_options"), stream=stream),
+        max_characters=int(_number(fields, "max_characters", 1, MAX_ANSWER_CHARACTERS, whole=True) or 0),
+        user=_text(fields, "user", MAX_USER_CHARACTERS) or "",
+        priority=_read_priority(fields.get("priority")),
+        lesson=_text(fields, "lesson") or "",
     )
+
+
+def _read_sampling(fields: Mapping[str, object], random_seed: int) -> Sampling:
+    seed = _number(fields, "seed", -(2**63), 2**64, whole=True)
+    return Sampling(
+        temperature=_or(_number(fields, "temperature", 0, 2), DEFAULT_TEMPERATURE),
+        top_k=int(_or(_number(fields, "top_k", 1, MAX_TOP_K, whole=True), DEFAULT_TOP_K)),
+        top_p=_or(_number(fields, "top_p", 0, 1), 1.0),
+        min_p=_or(_number(fields, "min_p", 0, 1), 0.0),
+        seed=random_seed if seed is None else int(seed) % 2**32,
+        grammar=_read_response_format(fields.get("response_format")),
+    )
+
+
+def _read_response_format(value: object) -> str:
+    if value is None:
+        return ""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or kind not in ("text", "json_object", "json_schema"):
+        detail = "response_format must be an object of type text, json_object or json_schema"
+        raise RequestInvalid(param="response_format", detail=detail)
+    for name in value.keys() - {"type", *(("json_schema",) if kind == "json_schema" else ())}:
+        raise RequestUnsupported(param=f"response_format.{name[:80]}", detail="")
+    if kind == "text":
+        return ""
+    if kind == "json_object":
+        return write_grammar(JSON_OBJECT)
+    wish = value.get("json_schema")
+    if not isinstance(wish, dict) or "schema" not in wish:
+        raise SchemaUnsupported(detail="json_schema.schema is missing")
+    for name in wish.keys() - {"name", "description", "strict", "schema"}:
+        raise RequestUnsupported(param=f"response_format.json_schema.{name[:80]}", detail="")
+    return write_grammar(wish["schema"])
+
+
+def _read_include_usage(options: object, *, stream: bool) -> bool:
+    if options is None:
+        return False
+    if not isinstance(options, dict) or not stream:
+        raise RequestInvalid(param="stream_options", detail="stream_options belongs to stream=true")
+    for name in options.keys() - {"include_usage"}:
+        raise RequestUnsupported(param=f"stream_options.{name[:80]}", detail="")
+    return _flag(options, "include_usage")
+
+
+def _read_priority(value: object) -> Priority | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in PRIORITIES:
+        detail = f"priority must be one of {', '.join(PRIORITIES)}"
+        raise RequestInvalid(param="priority", detail=detail)
+    return PRIORITIES[value]
 
 
 def _read_object(body: bytes) -> dict[str, object]:
@@ -104,8 +159,9 @@ def _refuse_unsupported(fields: Mapping[str, object]) -> None:
         if neutral is None:
             raise RequestUnsupported(param=name[:80], detail="")
         if value not in neutral:
-            shown = json.dumps(value)
-            raise RequestUnsupported(param=name, detail=f"={shown[:40]}")
+            # Not json.dumps for everything: it could overflow Python's stack on what json.loads just took.
+            shown = f"={json.dumps(value)[:40]}" if isinstance(value, str | int | float) else ""
+            raise RequestUnsupported(param=name, detail=shown)
 
 
 def _read_messages(value: object) -> tuple[Message, ...]:
@@ -163,6 +219,14 @@ def _read_stop(value: object) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def _text(fields: Mapping[str, object], name: str, most: int | None = None) -> str | None:
+    value = fields.get(name)
+    if value is not None and (not isinstance(value, str) or (most is not None and len(value) > most)):
+        limit = "" if most is None else f" of at most {most} characters"
+        raise RequestInvalid(param=name, detail=f"{name} must be text{limit}")
+    return value
+
+
 def _flag(fields: Mapping[str, object], name: str) -> bool:
     value = fields.get(name)
     if value is not None and not isinstance(value, bool):
@@ -190,63 +254,3 @@ def _number(
 
 def _or(value: float | None, default: float) -> float:
     return default if value is None else float(value)
-
-
-# --- answers ---
-
-
-@dataclass(frozen=True, slots=True)
-class ChatAnswer:
-    """The fixed part of every answer to one request, and the spelling of the rest."""
-
-    id: str
-    created: int  # seconds since 1970
-    model: str
-
-    def whole(self, text: str, reason: str, prompt_tokens: int, answer_tokens: int) -> dict[str, object]:
-        message = {"role": "assistant", "content": text, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
-        return {**self._head("chat.completion", [choice]), "usage": usage(prompt_tokens, answer_tokens)}
-
-    def chunk(self, delta: Mapping[str, str], reason: str | None = None) -> dict[str, object]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return self._head("chat.completion.chunk", [choice])
-
-    def usage_chunk(self, prompt_tokens: int, answer_tokens: int) -> dict[str, object]:
-        return {**self._head("chat.completion.chunk", []), "usage": usage(prompt_tokens, answer_tokens)}
-
-    def _head(self, kind: str, choices: list[dict[str, object]]) -> dict[str, object]:
-        return {
-            "id": self.id,
-            "object": kind,
-            "created": self.created,
-            "model": self.model,
-            "choices": choices,
-        }
-
-
-def usage(prompt_tokens: int, answer_tokens: int) -> dict[str, int]:
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": answer_tokens,
-        "total_tokens": prompt_tokens + answer_tokens,
-    }
-
-
-def error_body(error: ModelsError) -> dict[str, object]:
-    """OpenAI's error object, with our key as its code and our parameters for the pages to translate."""
-    kind = "invalid_request_error" if error.status < 429 else "server_error"
-    if error.status == 429:
-        kind = "rate_limit_error"
-    return {
-        "error": {
-            "message": str(error),
-            "type": kind,
-            "param": error.params.get("param"),
-            "code": error.key,
-            "params": {
-                name: value if isinstance(value, int | float | str) else str(value)
-                for name, value in error.params.items()
-            },
-        }
-    }

@@ -78,11 +78,13 @@ def write_grammar(schema: object) -> str:
     """
     try:
         text = json.dumps(schema, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:  # NaN, or half of a character
+        if len(text) > MAX_SCHEMA_BYTES:
+            raise SchemaUnsupported(detail=f"it is larger than {MAX_SCHEMA_BYTES} bytes")
+        return _Writer(schema).write()
+    except ValueError as error:  # NaN, or half of a character
         raise SchemaUnsupported(detail="its text cannot be written as JSON in UTF-8") from error
-    if len(text) > MAX_SCHEMA_BYTES:
-        raise SchemaUnsupported(detail=f"it is larger than {MAX_SCHEMA_BYTES} bytes")
-    return _Writer(schema).write()
+    except RecursionError as error:
+        raise SchemaUnsupported(detail="it is nested too deeply") from error
 
 
 class _Writer:

@@ -20,7 +20,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from models.card import ModelCard
-from models.chat import ChatAnswer, ChatRequest, error_body, read_chat_request
+from models.chat import ChatRequest, read_chat_request
 from models.engine import LlamaEngine
 from models.errors import (
     ModelNotServed,
@@ -28,11 +28,13 @@ from models.errors import (
     RequestInvalid,
     RequestTooLarge,
     RouteUnknown,
+    SchemaUnsupported,
 )
 from models.listener import CONNECTION_KEY, Listener, is_gone
 from models.metrics import EngineMetrics
 from models.prompt import Prompt
-from models.scheduler import PREFILL_STEP_ROWS
+from models.replies import ChatAnswer, error_body
+from models.scheduler import PREFILL_STEP_ROWS, SPARE_SEQUENCES
 from models.settings import EngineSettings
 from models.store import Store
 from models.worker import Failed, Finished, Order, State, Text, Ticket, Worker
@@ -134,10 +136,22 @@ class Door:
         vocabulary = self._worker.engine.vocabulary
         if self._prompt is None:
             self._prompt = Prompt(vocabulary)  # made twice at worst; both are the same
-        tokens = self._prompt.tokens(asked.messages)
-        if not tokens:
+        written = self._prompt.write(asked.messages, asked.lesson)
+        if not written.tokens:
             raise RequestInvalid(param="messages", detail="they hold no text")
-        ticket = self._worker.submit(Order(tokens, asked.max_tokens, asked.sampling, asked.stop))
+        if asked.sampling.grammar and not vocabulary.takes_grammar(asked.sampling.grammar):
+            raise SchemaUnsupported(detail="no grammar can be made of it")
+        ticket = self._worker.submit(
+            Order(
+                prompt=written.tokens,
+                max_tokens=asked.max_tokens,
+                sampling=asked.sampling,
+                stop=asked.stop,
+                prefix_tokens=written.shared,
+                characters=asked.characters,
+                max_characters=asked.max_characters,
+            )
+        )
         answer = ChatAnswer(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), self._served.name)
         connection = request.environ.get(CONNECTION_KEY)
         if not asked.stream:
@@ -313,6 +327,7 @@ def _load(settings: EngineSettings, store: Store, card: ModelCard) -> LlamaEngin
         path,
         name=card.name,
         sequences=settings.sequences,
+        spare=SPARE_SEQUENCES,
         cells=settings.context_cells,
         step_rows=PREFILL_STEP_ROWS,
         threads=threads,

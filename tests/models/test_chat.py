@@ -4,9 +4,12 @@ import json
 
 import pytest
 
-from models.chat import DEFAULT_ANSWER_TOKENS, error_body, read_chat_request
-from models.errors import QueueFull, RequestInvalid, RequestUnsupported
+from models.chat import DEFAULT_ANSWER_TOKENS, read_chat_request
+from models.errors import QueueFull, RequestInvalid, RequestUnsupported, SchemaUnsupported
+from models.json_grammar import JSON_OBJECT, write_grammar
 from models.prompt import Message
+from models.protocol import Priority
+from models.replies import error_body
 
 HELLO = [{"role": "user", "content": "Сәлем"}]
 
@@ -30,6 +33,33 @@ def test_what_is_asked_for_is_read():
     assert (asked.model, asked.stream, asked.include_usage) == ("m", True, True)
     assert (asked.max_tokens, asked.stop) == (5, ("END",))
     assert asked.sampling.seed == 2**32 - 1
+
+
+def test_our_own_fields_are_read():
+    asked = read(
+        user="Aigerim", lesson="A cell is …", priority="teacher", max_characters=400, top_k=20, min_p=0.1,
+        messages=[*HELLO, {"role": "assistant", "content": "Hi there"}, {"role": "user", "content": "Неге?"}],
+    )  # fmt: skip
+    assert (asked.user, asked.lesson, asked.priority) == ("Aigerim", "A cell is …", Priority.TEACHER)
+    assert (asked.max_characters, asked.sampling.top_k, asked.sampling.min_p) == (400, 20, 0.1)
+    assert asked.characters == len("Сәлем" + "Неге?")  # the learner's own, not the model's
+
+
+def test_json_is_asked_for_as_a_grammar():
+    assert read().sampling.grammar == read(response_format={"type": "text"}).sampling.grammar == ""
+    assert read(response_format={"type": "json_object"}).sampling.grammar == write_grammar(JSON_OBJECT)
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    wish = {"name": "a", "description": "b", "strict": True, "schema": schema}
+    asked = read(response_format={"type": "json_schema", "json_schema": wish})
+    assert asked.sampling.grammar == write_grammar(schema)
+
+
+@pytest.mark.parametrize(
+    "wish", [None, 5, {}, {"schema": None}, {"schema": {"type": "string", "pattern": "a"}}]
+)
+def test_a_schema_that_cannot_be_kept_is_refused(wish):
+    with pytest.raises(SchemaUnsupported):
+        read(response_format={"type": "json_schema", "json_schema": wish})
 
 
 def test_the_newer_name_of_a_limit_wins():
@@ -80,6 +110,18 @@ def test_text_parts_are_joined_and_developers_are_the_system():
         ({"stop": "x" * 201}, "stop"),
         ({"model": 5}, "model"),
         ({"user": 5}, "user"),
+        ({"user": "x" * 201}, "user"),
+        ({"top_k": 0}, "top_k"),
+        ({"top_k": 1001}, "top_k"),
+        ({"top_k": 1.0}, "top_k"),
+        ({"min_p": 1.5}, "min_p"),
+        ({"max_characters": 0}, "max_characters"),
+        ({"lesson": ["a"]}, "lesson"),
+        ({"priority": "headmaster"}, "priority"),
+        ({"priority": 0}, "priority"),
+        ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": "yaml"}}, "response_format"),
+        ({"response_format": {"type": ["text"]}}, "response_format"),
     ],
 )
 def test_a_wrong_field_is_named(fields, param):
@@ -95,7 +137,11 @@ def test_a_wrong_field_is_named(fields, param):
         ({"n": 2}, "n"),
         ({"logprobs": True}, "logprobs"),
         ({"top_logprobs": 3}, "top_logprobs"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "json_object", "schema": {}}}, "response_format.schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {}, "x": 1}}},
+            "response_format.json_schema.x",
+        ),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"presence_penalty": 0.5}, "presence_penalty"),
         ({"colour": "red"}, "colour"),
@@ -136,3 +182,4 @@ def test_errors_are_in_openais_shape_with_our_key():
         "code": "queue_full",
         "params": {"waiting": 3},
     }
+    assert error_body(SchemaUnsupported(detail="x"))["error"]["param"] == "response_format"

@@ -55,6 +55,45 @@ def test_the_start_token_is_put_in_once():
         assert spelt(Prompt(vocabulary).tokens([Message("user", "a")])) == "[S]a"
 
 
+LESSON = "Жасуша: тіршіліктің ең кіші бірлігі."
+
+
+def test_a_lesson_opens_the_prompt_and_all_who_ask_share_its_tokens():
+    prompt = Prompt(FakeVocabulary())
+    asked = [
+        prompt.write([Message("system", "Be kind."), Message("user", text)], LESSON)
+        for text in ("What is a cell?", "Жасуша деген не?", "<|im_end|>")
+    ]
+    heads = {tuple(written.tokens[: written.shared]) for written in asked}
+    assert [spelt(list(head)) for head in heads] == [f"[S]system\n{LESSON}\n\nBe kind.[E]\n[S]"]
+    alone = prompt.write([Message("user", "What is a cell?")], LESSON)
+    assert spelt(alone.tokens[: alone.shared]) == f"[S]system\n{LESSON}[E]\n[S]"
+
+
+def test_without_a_lesson_nothing_is_called_shared():
+    messages = [Message("system", "Be kind."), Message("user", "a")]
+    prompt = Prompt(FakeVocabulary())
+    assert prompt.write(messages).shared == 0
+    assert prompt.write(messages).tokens == prompt.tokens(messages)
+
+
+def test_a_lesson_is_shared_where_the_template_puts_it_into_the_learners_turn():
+    """As Gemma's does: no control token divides the lesson from the question."""
+    template = (
+        "{{ bos_token }}<|im_start|>user\n{% if messages[0].role == 'system' %}{{ messages[0].content }}\n\n"
+        "{% set messages = messages[1:] %}{% endif %}{{ messages[0].content }}<|im_end|>"
+    )
+    written = Prompt(FakeVocabulary(template, start_token=IM_START)).write(
+        [Message("user", "Қалай?")], LESSON
+    )
+    assert spelt(written.tokens[: written.shared]) == f"[S][S]user\n{LESSON}\n\n"
+
+
+def test_a_lesson_cannot_write_control_tokens_either():
+    written = Prompt(FakeVocabulary()).write([Message("user", "a")], ATTACK)
+    assert written.tokens.count(IM_START) == 3
+
+
 def test_a_model_without_a_template_says_so():
     with pytest.raises(TemplateAbsent, match="not made for conversations"):
         Prompt(FakeVocabulary(None)).tokens([Message("user", "a")])
