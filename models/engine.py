@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # Spare sequences of a model with a recurrent state, which costs memory for each (50 MB in a 4B model).
 RECURRENT_SPARE = 4
+# For the same reason such a model has fewer seats: 8 are what a small processor gains from.
+RECURRENT_ANSWERS = 8
 # Where a grammar refuses the model's choice, the likeliest tokens are tried first: holding all 49,152 of
 # SmolLM2 against it takes 15 ms and more on one core, these 0.05 ms; hardly ever is none of them allowed.
 GRAMMAR_FIRST = 256
@@ -283,7 +285,9 @@ class LlamaEngine:
         self.divisible: bool = not (
             llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
         )
-        self.sequences = sequences + (spare if self.divisible else min(spare, RECURRENT_SPARE))
+        if not self.divisible:
+            self.answers, spare = min(sequences, RECURRENT_ANSWERS), min(spare, RECURRENT_SPARE)
+        self.sequences = self.answers + spare
         try:
             self._open_context(name, cells, threads)
             self.vocabulary = LlamaVocabulary(self._model)

@@ -37,8 +37,8 @@ LEAST_TOKENS_PER_SECOND = 2.0
 GUESSED_PARAMETERS_PER_BYTE = 4.0
 PROBE_BYTES = 128 << 20  # larger than the caches of any machine we mean
 PROBE_REPEATS = 5
-# Published limits of small boards and mini PCs: from here they begin to protect themselves.
-HOT_CELSIUS = 80.0
+# Names of the processor's own sensors; a hot disk is no reason to answer more slowly.
+SENSORS = ("cpu", "coretemp", "k10temp", "soc", "zenpower")
 
 FITS = N_("It fits: when %(learners)d learners ask, each has %(tokens)d tokens of answer within a minute.")
 TOO_LARGE = N_(
@@ -170,15 +170,12 @@ def guess_machine() -> Machine:
     return Machine(memory_bytes(), best, best * GUESSED_PARAMETERS_PER_BYTE)
 
 
-def is_hot() -> bool:
-    """Is the processor at the temperature from which it slows itself down? False where nothing tells it."""
+def processor_temperatures() -> list[tuple[float, float | None]]:
+    """Each sensor of the processor in degrees Celsius, and what it calls high; none where nothing tells."""
     read = getattr(psutil, "sensors_temperatures", None)  # Linux and FreeBSD have it
     if read is None:
-        return False
-    for name, values in read().items():
-        if name.startswith(("cpu", "coretemp", "k10temp", "soc", "zenpower", "rp1", "acpitz")):
-            for value in values:
-                limit = min(HOT_CELSIUS, value.high or HOT_CELSIUS)
-                if value.current >= limit:
-                    return True
-    return False
+        return []
+    found = read().items()
+    return [
+        (each.current, each.high) for name, all_of in found for each in all_of if name.startswith(SENSORS)
+    ]

@@ -11,6 +11,7 @@ from models import fit, tuning
 from models.calibration import MOST_ROWS
 from models.card import ModelCard
 from models.engine import LlamaEngine
+from models.heat import Heat
 from models.probe import ensure_loadable
 from models.settings import EngineSettings
 from models.store import Store
@@ -38,8 +39,9 @@ def load_engine(
     calibration = known or tuning.take_calibration(engine, settings, card)
     engine.set_threads(calibration.dials.threads)
     engine.answers = min(engine.answers, calibration.dials.answers)
+    engine.step_rows = min(engine.step_rows, calibration.dials.step_rows)
     logger.info("dials of %s: %s", card.name, calibration.dials)
-    return engine, Tuner(calibration, fit.is_hot)
+    return engine, Tuner(calibration, Heat(fit.processor_temperatures))
 
 
 def open_for_bench(settings: EngineSettings, store: Store, card: ModelCard) -> LlamaEngine:
