@@ -229,6 +229,37 @@ class RequestUnsupported(ModelsError):
     status = 400
 
 
+class EngineKeyUnusable(ModelsError):
+    key = "engine_key_unusable"
+    message = N_("The engine's key file %(path)s cannot be used: %(detail)s.")
+    hint = N_("Delete the file and restart the box: it makes a new key.")
+
+
+class KeyUnknown(ModelsError):
+    key = "key_unknown"
+    message = N_("The engine does not know this key.")
+    hint = N_("Send the key of this box, or none.")
+    status = 401
+
+
+class KeyNeeded(ModelsError):
+    """Strangers on the machine may ask, but not before the class."""
+
+    key = "key_needed"
+    message = N_("%(param)s may be used only with the engine's key.")
+    hint = N_("Leave the field out, or send the key of this box.")
+    status = 403
+
+
+class AnswerUnknown(ModelsError):
+    """Also told to who guesses: a number of a request is what gives the right to it."""
+
+    key = "answer_unknown"
+    message = N_("There is no such answer, or it ended some time ago.")
+    hint = N_("Ask the question again.")
+    status = 404
+
+
 class SchemaUnsupported(ModelsError):
     """A grammar that keeps the `response_format` cannot be written."""
 
