@@ -78,14 +78,23 @@ class Calibration:
         return dataclasses.asdict(self)
 
 
-def choose_threads(cores: int, times: Iterable[tuple[int, StepTime]]) -> int:
+def choose_threads(cores: int, times: Iterable[tuple[int, StepTime]], *, quiet: bool = True) -> int:
     """The fewest threads that are nearly the fastest."""
+    measured = sorted(times, key=lambda entry: entry[0])
+    if not quiet and len(measured) > 1:
+        # A box measured while it boots must not work with one thread all day; drift takes them back.
+        return unmeasured_threads(cores)
     chosen, best = 0, 0.0
-    for threads, step in sorted(times, key=lambda entry: entry[0]):
+    for threads, step in measured:
         needed = LAST_CORE_GAIN if threads >= cores > 1 else THREAD_GAIN
         if not chosen or step.rows_per_second >= best * needed:
             chosen, best = threads, step.rows_per_second
     return chosen
+
+
+def unmeasured_threads(cores: int) -> int:
+    """All but one; of two cores both, which gain most and lose little beside others (decision 0013)."""
+    return cores if cores <= 2 else cores - 1
 
 
 def choose_answers(steps: Iterable[StepTime]) -> tuple[int, str]:
@@ -112,7 +121,7 @@ def choose_rows(prompts: Iterable[StepTime], answers: int) -> int:
 
 def calibrate(key: str, timings: Timings, measured_on: str = "") -> Calibration:
     """Choose all dials; the measurements stay with them, for `drift` and for people."""
-    threads = choose_threads(timings.cores, timings.threads)
+    threads = choose_threads(timings.cores, timings.threads, quiet=timings.quiet)
     answers, _ = choose_answers(timings.answers)
     rows = choose_rows(timings.prompts, answers)
     return Calibration(key, timings, Dials(threads, answers, rows), measured_on)

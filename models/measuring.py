@@ -4,10 +4,12 @@ Drives an empty `Engine`; whoever calls owns it. Each time is the median of a fe
 does not decide and a busy neighbour is not overlooked; whether there was one is told as well.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.calibration import (
     LADDER,
@@ -28,18 +30,19 @@ REPEATS = 5
 LEAST_REPEATS = 2  # the first step of a shape pays for its plan in llama.cpp and is not counted
 PREFIX_ROWS = 16  # every answer stands on a little text, the same for all, as in a lesson
 TOKEN = 11  # any ordinary one; what the text says does not change how long it takes
-# Alone on the machine a single thread gets all of a core's time; measured idle: 0.99 and more.
-QUIET_SHARE = 0.90
+# So much of one core others may use meanwhile: pages and system at rest use less than a tenth of it.
+OTHERS_SHARE = 0.15
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Clocks:
-    """Wall clock and the process's own time on the processor; tests bring theirs."""
+    """Wall clock, our own time on the processors, and everybody's; tests bring theirs."""
 
     wall: Callable[[], float] = time.perf_counter
-    processor: Callable[[], float] = time.process_time
+    own: Callable[[], float] = time.process_time
+    everybody: Callable[[], float] = lambda: _busy_seconds()
 
 
 def measure(
@@ -60,9 +63,9 @@ class _Measuring:
         self._engine = engine
         self._clocks = clocks
         self._began = clocks.wall()
+        self._others_began = clocks.everybody() - clocks.own()
         self._budget = budget_seconds
         self._tell = tell
-        self._quiet = True
 
     def run(self, cores: int, fixed_threads: int) -> Timings:
         rows = min(THREAD_ROWS, self._engine.answers)
@@ -72,12 +75,12 @@ class _Measuring:
             if threads and self._spent() > self._budget * THREADS_SHARE:
                 break
             self._engine.set_threads(count)
-            threads.append((count, self._answers(rows, watch=True)))
+            threads.append((count, self._answers(rows)))
             self._tell(f"threads {count}: {threads[-1][1].rows_per_second:.0f} tokens/s")
-        self._engine.set_threads(choose_threads(cores, threads))
+        self._engine.set_threads(choose_threads(cores, threads, quiet=self._is_quiet()))
         answers = self._ladder()
         prompt = self._prompt(min(MOST_ROWS, self._engine.step_rows, self._engine.context_tokens))
-        return Timings(cores, tuple(threads), tuple(answers), (prompt,), self._quiet)
+        return Timings(cores, tuple(threads), tuple(answers), (prompt,), self._is_quiet())
 
     def _ladder(self) -> list[StepTime]:
         steps: list[StepTime] = []
@@ -91,7 +94,7 @@ class _Measuring:
             self._tell(f"{rows} at once: {steps[-1].seconds * 1000:.0f} ms a step")
         return steps
 
-    def _answers(self, rows: int, *, watch: bool = False) -> StepTime:
+    def _answers(self, rows: int) -> StepTime:
         """One step of `rows` answers, each standing on a little text."""
         engine = self._engine
         length = max(1, min(PREFIX_ROWS, engine.cells // (2 * rows) - REPEATS - 1))
@@ -108,7 +111,7 @@ class _Measuring:
             place += 1
 
         try:
-            return StepTime(rows, self._time(step, watch=watch))
+            return StepTime(rows, self._time(step))
         finally:
             for sequence in range(rows):
                 engine.free(sequence)
@@ -122,9 +125,8 @@ class _Measuring:
         self._tell(f"prompt: {step_time.rows_per_second:.0f} rows/s in steps of {rows}")
         return step_time
 
-    def _time(self, step: Callable[[], None], *, watch: bool = False) -> float:
+    def _time(self, step: Callable[[], None]) -> float:
         taken: list[float] = []
-        processor = self._clocks.processor()
         began = self._clocks.wall()
         for turn in range(REPEATS + 1):
             start = self._clocks.wall()
@@ -133,11 +135,21 @@ class _Measuring:
                 taken.append(self._clocks.wall() - start)
             if turn >= LEAST_REPEATS and self._clocks.wall() - began > STEP_SECONDS:
                 break
-        wall = self._clocks.wall() - began
-        # Less processor time than one thread can take: somebody else had it.
-        if watch and self._clocks.processor() - processor < QUIET_SHARE * wall:
-            self._quiet = False
         return max(statistics.median(taken), 1e-6)
 
     def _spent(self) -> float:
         return self._clocks.wall() - self._began
+
+    def _is_quiet(self) -> bool:
+        others = self._clocks.everybody() - self._clocks.own() - self._others_began
+        return others <= OTHERS_SHARE * self._spent()
+
+
+def _busy_seconds() -> float:
+    """What all programs together have had of all processors; our own share where the system does not tell."""
+    try:
+        with Path("/proc/stat").open(encoding="ascii") as file:
+            user, nice, system, _idle, _wait, *rest = map(int, file.readline().split()[1:9])
+    except (OSError, ValueError):
+        return time.process_time()
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")

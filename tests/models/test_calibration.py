@@ -50,6 +50,12 @@ def test_threads_are_the_fewest_that_are_nearly_the_fastest(cores, measured, cho
     assert choose_threads(cores, measured) == chosen
 
 
+def test_a_machine_measured_while_busy_keeps_its_threads():
+    assert choose_threads(2, speeds(t1=76, t2=40), quiet=False) == 2
+    assert choose_threads(4, speeds(t1=76, t3=40), quiet=False) == 3
+    assert choose_threads(4, speeds(t2=76), quiet=False) == 2  # set by the school
+
+
 def test_answers_at_once_end_where_the_text_would_stutter():
     chosen, why = choose_answers(ladder(100, 120, 160, 240, 320))
     assert chosen == 8
@@ -143,7 +149,7 @@ class SlowMachine(FakeEngine):
     def __init__(self, *, weights_ms: float, row_ms: float, answers: int = 24, busy: float = 0.0) -> None:
         super().__init__(sequences=answers, cells=8192)
         self.weights_ms, self.row_ms, self.busy = weights_ms, row_ms, busy
-        self.wall = self.processor = 0.0
+        self.wall = self.own = 0.0
         self.threads_set: list[int] = []
 
     def set_threads(self, threads: int) -> None:
@@ -153,10 +159,10 @@ class SlowMachine(FakeEngine):
         super().decode(spans)
         taken = (self.weights_ms + self.row_ms * self.decoded_rows[-1]) / self.threads_set[-1] / 1000
         self.wall += taken
-        self.processor += taken * (1 - self.busy)
+        self.own += taken * self.threads_set[-1]
 
     def measured(self, cores: int = 4, **more) -> Calibration:
-        clocks = Clocks(lambda: self.wall, lambda: self.processor)
+        clocks = Clocks(lambda: self.wall, lambda: self.own, lambda: self.own + self.busy * self.wall)
         return calibrate("k", measure(self, cores, clocks=clocks, **more))
 
 

@@ -32,7 +32,7 @@ def settings(home) -> EngineSettings:
 @pytest.fixture
 def quiet(monkeypatch):
     """The test machine is shared; a busy one would be measured but not kept."""
-    monkeypatch.setattr("models.measuring.QUIET_SHARE", 0.0)
+    monkeypatch.setattr("models.measuring.OTHERS_SHARE", 1000.0)
 
 
 def test_a_measurement_is_kept_for_the_next_start(settings, tiny_card, quiet):
@@ -58,7 +58,7 @@ def test_another_model_machine_or_setting_is_measured_anew(settings, tiny_card, 
 
 
 def test_a_measurement_on_a_busy_machine_is_used_but_not_kept(settings, tiny_card, monkeypatch):
-    monkeypatch.setattr("models.measuring.QUIET_SHARE", 2.0)
+    monkeypatch.setattr("models.measuring.OTHERS_SHARE", -1000.0)
     assert take_calibration(TimedEngine(), settings, tiny_card).dials.answers >= 1
     assert find_calibration(settings, tiny_card) is None
 
