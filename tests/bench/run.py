@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,8 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="these parts only, nothing is written")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks.md")
     options = parser.parse_args()
+    # As Ctrl-C does, so that the engines we started end with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("The benchmark was ended."))
     effort = make_effort(quick=options.quick, rounds=options.rounds)
     try:
         page = measure(effort, options.only or PARTS)
@@ -124,8 +127,8 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
 JUDGED_HOW = """\
 The peer is llama.cpp's own server ({peer}), on the same machine in the same hour with the same model
 file; in each line its best setting counts. It has room for a copy of the lesson in each slot, its prompt
-cache is on, and its threads sleep while they wait (`OMP_WAIT_POLICY=passive`), to its advantage on a busy
-machine. Its wheel is built for any processor of the kind: `{build}`."""
+cache is on, and its threads wait for each other as ours do (`GOMP_SPINCOUNT=1000`), to its advantage on a
+busy machine. Its wheel is built for any processor of the kind: `{build}`."""
 
 
 def judged_text(judged: Sequence[Judged]) -> str:
