@@ -4,13 +4,17 @@ Promises one family of errors whatever the line does. Keeps out: who may ask, an
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import quote
 
 import urllib3
 
 from appliance.errors import AnswerFailed, EngineUnreachable
+
+log = logging.getLogger(__name__)
 
 # The engine answers on loopback at once or is not there; a busy one still accepts.
 CONNECT_SECONDS = 2.0
@@ -20,6 +24,8 @@ SILENCE_SECONDS = 30.0
 # Answers are short; a line this long is not from a chat server.
 MAX_LINE_BYTES = 1 << 20
 READ_BYTES = 1 << 16
+# A key that does not fit and a full line say nothing about the question: it waits.
+ENGINES_OWN_REFUSALS = (401, 403, 429)
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,10 @@ class Piece:
 class EngineClient:
     """One engine. Safe to use from several threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = "") -> None:
+        """`key` is our own engine's; another server must never see it."""
         self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._pool = urllib3.PoolManager(
             maxsize=16, retries=False, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS)
         )
@@ -95,19 +103,66 @@ class EngineClient:
         }
         try:
             response = self._pool.request(
-                "POST", f"{self._url}/v1/chat/completions", json=body, preload_content=False
+                "POST",
+                f"{self._url}/v1/chat/completions",
+                json=body,
+                headers=self._headers,
+                preload_content=False,
             )
         except urllib3.exceptions.HTTPError as error:
             raise EngineUnreachable from error
+        answer = _Answer()
         try:
             if response.status != 200:
                 raise _refusal(response.status, response.read(MAX_LINE_BYTES))
-            yield from _pieces(_lines(cast("urllib3.HTTPResponse", response)))
+            yield from answer.pieces(_lines(cast("urllib3.HTTPResponse", response)))
         except urllib3.exceptions.HTTPError as error:
             raise EngineUnreachable from error
         finally:
             # Not released to the pool: an unread rest would keep the engine writing.
             response.close()
+            if answer.id and not answer.is_whole:
+                self._end(answer.id)
+
+    def _end(self, answer_id: str) -> None:
+        """Say that nobody will come back: our engine would wait a while for a lost connection."""
+        if not self._headers:
+            return
+        try:
+            path = f"{self._url}/v1/chat/completions/{quote(answer_id, safe='')}"
+            self._pool.request("DELETE", path, headers=self._headers, timeout=CONNECT_SECONDS)
+        except urllib3.exceptions.HTTPError:
+            log.debug("the engine was gone before the good-bye")
+
+
+class _Answer:
+    """What is known of an answer while its stream is read."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.is_whole = False
+        self._tokens = 0
+
+    def pieces(self, lines: Iterator[bytes]) -> Iterator[Piece]:
+        for line in lines:
+            if not line.startswith(b"data:"):
+                yield _news(line)
+                continue
+            content = line[5:].strip()
+            if content == b"[DONE]":
+                self.is_whole = True
+                yield Piece(answer_tokens=self._tokens)
+                return
+            yield from self._read(_object(content))
+        raise EngineUnreachable  # the stream broke off before its end
+
+    def _read(self, chunk: dict[str, Any]) -> Iterator[Piece]:
+        if "error" in chunk:
+            raise EngineUnreachable
+        self.id = str(chunk.get("id", ""))
+        self._tokens = (chunk.get("usage") or {}).get("completion_tokens", self._tokens)
+        for choice in chunk.get("choices", []):
+            yield Piece(text=choice.get("delta", {}).get("content") or "")
 
 
 def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
@@ -121,25 +176,6 @@ def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
         yield from lines
 
 
-def _pieces(lines: Iterator[bytes]) -> Iterator[Piece]:
-    tokens = 0
-    for line in lines:
-        if not line.startswith(b"data:"):
-            yield _news(line)
-            continue
-        content = line[5:].strip()
-        if content == b"[DONE]":
-            yield Piece(answer_tokens=tokens)
-            return
-        chunk = _object(content)
-        if "error" in chunk:
-            raise _refusal(500, content)
-        tokens = (chunk.get("usage") or {}).get("completion_tokens", tokens)
-        for choice in chunk.get("choices", []):
-            yield Piece(text=choice.get("delta", {}).get("content") or "")
-    raise EngineUnreachable  # the stream broke off before its end
-
-
 def _news(line: bytes) -> Piece:
     """Our engine says `: waiting PLACE SECONDS`; any other comment is only a sign of life."""
     words = line.removeprefix(b": waiting ").split() if line.startswith(b": waiting ") else []
@@ -151,8 +187,8 @@ def _news(line: bytes) -> Piece:
 
 
 def _refusal(status: int, body: bytes) -> Exception:
-    """Return the error for a status: 4xx is about this request, the rest about the engine."""
-    if 400 <= status < 500 and status != 429:
+    """Return the error for a status: most 4xx are about this request, the rest about the engine."""
+    if 400 <= status < 500 and status not in ENGINES_OWN_REFUSALS:
         code = (_object(body).get("error") or {}).get("code")
         return AnswerFailed(reason=str(code or status))
     return EngineUnreachable()

@@ -20,6 +20,7 @@ from appliance.errors import PortTaken
 from appliance.live import LiveBoard
 from appliance.settings import Settings
 from appliance.web.context import Services
+from models.engine_key import ensure_engine_key
 from models.errors import ModelsError
 from models.store import Store
 
@@ -83,7 +84,7 @@ def serve_web(settings: Settings) -> None:
 
 def _services(settings: Settings) -> Services:
     board = LiveBoard()
-    client = EngineClient(settings.engine.url or f"http://{settings.engine.host}:{settings.engine.port}")
+    client = _engine_client(settings)
     path = settings.sync.database_path
     # A server that stands in knows no fairness: it gets no more than it can write, the line stays here.
     ahead = 0 if settings.engine.url else ASKED_AHEAD
@@ -97,6 +98,14 @@ def _services(settings: Settings) -> Services:
         addresses=[] if _is_loopback(settings.web.host) else discovery.lan_addresses(),
         port=settings.web.port,
         model_languages=_model_languages(settings),
+    )
+
+
+def _engine_client(settings: Settings) -> EngineClient:
+    if settings.engine.url:
+        return EngineClient(settings.engine.url)
+    return EngineClient(
+        f"http://{settings.engine.host}:{settings.engine.port}", ensure_engine_key(settings.home)
     )
 
 

@@ -23,6 +23,8 @@ class FakeEngine:
         self.refuse_with: str | None = None  # error code of a 400
         self.requests: list[dict[str, Any]] = []
         self.abandoned = 0  # streams whose client went away
+        self.ended: list[str] = []  # answers that were said good-bye to
+        self.keys: list[str | None] = []
         self._may_write = threading.Event()
         self._may_write.set()
         fake = self
@@ -60,7 +62,7 @@ class FakeEngine:
                 yield ": waiting 1 7"
             if number == breaks_at:
                 return
-            yield "data: " + json.dumps({"choices": [{"delta": {"content": word}}]})
+            yield "data: " + json.dumps({"id": "answer-1", "choices": [{"delta": {"content": word}}]})
         usage = {"completion_tokens": len(self.words)}
         yield "data: " + json.dumps({"choices": [], "usage": usage})
         yield "data: [DONE]"
@@ -82,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.engine.requests.append(body)
+        self.engine.keys.append(self.headers.get("Authorization"))
         if self.engine.refuse_with:
             self._answer(400, {"error": {"message": "no", "code": self.engine.refuse_with}})
             return
@@ -97,6 +100,10 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.engine.abandoned += 1
         self.close_connection = True
+
+    def do_DELETE(self) -> None:
+        self.engine.ended.append(self.path.rpartition("/")[2])
+        self._answer(200, {"deleted": True})
 
     def _answer(self, status: int, value: dict[str, Any]) -> None:
         body = json.dumps(value).encode()

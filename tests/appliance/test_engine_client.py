@@ -7,6 +7,7 @@ import pytest
 
 from appliance.engine_client import EngineClient
 from appliance.errors import AnswerFailed, EngineUnreachable
+from models.engine_key import ensure_engine_key
 from tests.classroom import wait_until
 from tests.fake_engine import FakeEngine
 from tests.processes import RealBox, free_ports, real_box
@@ -22,11 +23,15 @@ def real_engine(real_model_home: Path, tmp_path_factory: pytest.TempPathFactory)
         yield box
 
 
+def client_of(box: RealBox) -> EngineClient:
+    return EngineClient(box.url("engine"), ensure_engine_key(box.home))
+
+
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.slow)])
 def client(request: pytest.FixtureRequest) -> EngineClient:
     if request.param == "fake":
         return EngineClient(request.getfixturevalue("engine").url)
-    return EngineClient(request.getfixturevalue("real_engine").url("engine"))
+    return client_of(request.getfixturevalue("real_engine"))
 
 
 def test_a_ready_engine_names_its_model(client: EngineClient) -> None:
@@ -52,7 +57,7 @@ def test_leaving_in_the_middle_is_allowed(client: EngineClient) -> None:
 
 @pytest.mark.slow
 def test_a_prompt_too_long_for_the_real_engine_is_the_questions_fault(real_engine: RealBox) -> None:
-    client = EngineClient(real_engine.url("engine"))
+    client = client_of(real_engine)
     endless = [{"role": "user", "content": "prime number " * 20_000}]
     with pytest.raises(AnswerFailed) as failed:
         list(client.stream(endless, max_tokens=5, learner="l1"))
@@ -64,7 +69,7 @@ def test_the_longest_allowed_question_fits_the_real_engine(real_engine: RealBox)
     """A learner who keeps to the page's limit must never meet the engine's."""
     from appliance import policy, prompts
 
-    client = EngineClient(real_engine.url("engine"))
+    client = client_of(real_engine)
     # The costliest text for this vocabulary: Kazakh, near one token a byte.
     longest = prompts.messages("ңғүұқөһі " * (policy.MAX_QUESTION_CHARACTERS // 9), "kk")
     assert next(iter(client.stream(longest, max_tokens=5, learner="l1"))) is not None
@@ -103,6 +108,23 @@ def test_leaving_frees_the_engine(engine: FakeEngine) -> None:
     next(piece for piece in stream if piece.text)
     stream.close()  # type: ignore[attr-defined]  # it is a generator
     wait_until(lambda: engine.abandoned == 1)
+
+
+def test_leaving_says_good_bye_so_that_our_engine_does_not_wait_for_us(engine: FakeEngine) -> None:
+    engine.words = ["word "] * 500
+    stream = EngineClient(engine.url, "a key").stream(MESSAGES, max_tokens=5, learner="l1")
+    next(piece for piece in stream if piece.text)
+    stream.close()  # type: ignore[attr-defined]  # it is a generator
+    assert engine.ended == ["answer-1"]
+    engine.words = ["whole"]
+    list(EngineClient(engine.url, "a key").stream(MESSAGES, max_tokens=5, learner="l1"))
+    assert engine.ended == ["answer-1"], "a whole answer needs no good-bye"
+    assert engine.keys == ["Bearer a key", "Bearer a key"]
+
+
+def test_a_stand_in_never_sees_a_key(engine: FakeEngine) -> None:
+    list(EngineClient(engine.url).stream(MESSAGES, max_tokens=5, learner="l1"))
+    assert engine.keys == [None]
 
 
 def test_another_server_of_the_api_can_stand_in(engine: FakeEngine) -> None:
