@@ -141,6 +141,7 @@ class Assistant:
             for piece in self._client.stream(
                 prompts.messages(question.text, question.language),
                 max_tokens=prompts.MAX_ANSWER_TOKENS,
+                max_characters=prompts.MAX_ANSWER_CHARACTERS,
                 learner=question.learner_id,
                 model=model.model,
             ):

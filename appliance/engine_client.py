@@ -83,7 +83,13 @@ class EngineClient:
         return answer.status, _object(answer.data) if answer.status in (200, 503) else {}
 
     def stream(
-        self, messages: list[dict[str, str]], *, max_tokens: int, learner: str, model: str = ""
+        self,
+        messages: list[dict[str, str]],
+        *,
+        max_tokens: int,
+        max_characters: int = 0,
+        learner: str,
+        model: str = "",
     ) -> Iterator[Piece]:
         """Yield an answer as it is written. Closing the iterator frees the engine's sequence.
 
@@ -100,6 +106,8 @@ class EngineClient:
             "max_tokens": max_tokens,
             "user": learner,
             **({"model": model} if model else {}),  # ours needs no name, Ollama does
+            # A field of our own engine: equal text in every language.
+            **({"max_characters": max_characters} if max_characters and self._headers else {}),
         }
         try:
             response = self._pool.request(

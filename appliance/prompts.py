@@ -4,7 +4,7 @@ Short on purpose: each of these tokens is decoded for every learner until the pr
 small models follow few rules. The version travels with each answer, so that it can be replayed.
 """
 
-PROMPT_VERSION = "spine-1"
+PROMPT_VERSION = "spine-2"
 
 # Told in the learner's language, because a small model answers in the language it is addressed in.
 SYSTEM = {
@@ -25,8 +25,12 @@ SYSTEM = {
     ),
 }
 
-# About 120 words: what a child reads on a phone without scrolling, and a bounded wait for the next one.
-MAX_ANSWER_TOKENS = 200
+# About 110 words in any of the three languages: what a child reads on a phone without much scrolling,
+# and a bounded wait for the next one. Counted in letters, because a Kazakh word costs four times the
+# tokens of an English one (5.3 against 1.2 in the Qwen vocabulary).
+MAX_ANSWER_CHARACTERS = 750
+# So many tokens hold that text in Kazakh; a server that cannot count letters is bounded by them.
+MAX_ANSWER_TOKENS = 480
 
 
 def messages(question: str, language: str) -> list[dict[str, str]]:
