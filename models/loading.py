@@ -21,12 +21,17 @@ logger = logging.getLogger("models.engine")
 
 
 def load_engine(
-    settings: EngineSettings, store: Store, card: ModelCard, spare: int = 0
+    settings: EngineSettings, store: Store, card: ModelCard, *, spare: int, step_rows: int
 ) -> tuple[LlamaEngine, Tuner]:
-    """The engine with its dials set, and the tuner that watches them; raises ModelUnloadable."""
+    """The engine with its dials set, and the tuner that watches them; raises ModelUnloadable.
+
+    `spare`: sequences that only hold tokens; `step_rows`: the most the scheduler will ever ask for.
+    """
     path = _check(settings, store, card)
     started = time.monotonic()
     known = tuning.find_calibration(settings, card)
+    if tuning.is_worth_measuring(known):
+        known = None
     engine = open_engine(
         settings,
         path,
@@ -34,12 +39,12 @@ def load_engine(
         answers=known.dials.answers if known else tuning.most_answers(settings),
         threads=known.dials.threads if known else settings.choose_threads(),
         spare=spare,
+        step_rows=step_rows,
     )
     logger.info("loaded %s in %.1fs, cells=%d", card.name, time.monotonic() - started, engine.cells)
     calibration = known or tuning.take_calibration(engine, settings, card)
     engine.set_threads(calibration.dials.threads)
     engine.answers = min(engine.answers, calibration.dials.answers)
-    engine.step_rows = min(engine.step_rows, calibration.dials.step_rows)
     logger.info("dials of %s: %s", card.name, calibration.dials)
     return engine, Tuner(calibration, Heat(fit.processor_temperatures))
 
@@ -48,7 +53,7 @@ def open_for_bench(settings: EngineSettings, store: Store, card: ModelCard) -> L
     """The engine with all seats, to be measured anew."""
     path = _check(settings, store, card)
     seats, threads = tuning.most_answers(settings), settings.choose_threads()
-    return open_engine(settings, path, card, answers=seats, threads=threads, spare=0)
+    return open_engine(settings, path, card, answers=seats, threads=threads, spare=0, step_rows=MOST_ROWS)
 
 
 def _check(settings: EngineSettings, store: Store, card: ModelCard) -> Path:
@@ -58,14 +63,21 @@ def _check(settings: EngineSettings, store: Store, card: ModelCard) -> Path:
 
 
 def open_engine(
-    settings: EngineSettings, path: Path, card: ModelCard, *, answers: int, threads: int, spare: int
+    settings: EngineSettings,
+    path: Path,
+    card: ModelCard,
+    *,
+    answers: int,
+    threads: int,
+    spare: int,
+    step_rows: int,
 ) -> LlamaEngine:
     return LlamaEngine(
         path,
         name=card.name,
         sequences=answers,
         cells=settings.context_cells,
-        step_rows=MOST_ROWS,
+        step_rows=step_rows,
         threads=threads,
         spare=spare,
     )

@@ -93,7 +93,7 @@ def _table(card: ModelCard, calibration: Calibration, settings: EngineSettings) 
         f"rows of a step: {dials.step_rows}",
     ]
     if not timings.quiet:
-        lines.append("Other programs were busy meanwhile: this is not kept; measure again when it is quiet.")
+        lines.append("Other programs were busy meanwhile: measure again when it is quiet.")
     return lines
 
 

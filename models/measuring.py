@@ -32,6 +32,7 @@ PREFIX_ROWS = 16  # every answer stands on a little text, the same for all, as i
 TOKEN = 11  # any ordinary one; what the text says does not change how long it takes
 # So much of one core others may use meanwhile: pages and system at rest use less than a tenth of it.
 OTHERS_SHARE = 0.15
+LOOK_SECONDS = 0.3  # thirty ticks of the system's clock
 
 Tell = Callable[[str], None]
 
@@ -143,6 +144,13 @@ class _Measuring:
     def _is_quiet(self) -> bool:
         others = self._clocks.everybody() - self._clocks.own() - self._others_began
         return others <= OTHERS_SHARE * self._spent()
+
+
+def machine_is_quiet() -> bool:
+    """Does anybody else work right now? A short look, before a longer measurement is worth its time."""
+    before = _busy_seconds() - time.process_time()
+    time.sleep(LOOK_SECONDS)
+    return _busy_seconds() - time.process_time() - before <= OTHERS_SHARE * LOOK_SECONDS
 
 
 def _busy_seconds() -> float:

@@ -31,12 +31,14 @@ from models.errors import (
     SchemaUnsupported,
 )
 from models.listener import CONNECTION_KEY, Listener, is_gone
+from models.loading import load_engine
 from models.metrics import EngineMetrics
 from models.prompt import Prompt
 from models.replies import ChatAnswer, error_body
 from models.scheduler import PREFILL_STEP_ROWS, SPARE_SEQUENCES
 from models.settings import EngineSettings
 from models.store import Store
+from models.tuning import most_answers
 from models.worker import Failed, Finished, Order, State, Text, Ticket, Worker
 
 logger = logging.getLogger("models.engine")
@@ -283,7 +285,7 @@ def serve(settings: EngineSettings, announce: Callable[[str], None]) -> None:
     worker = Worker(lambda: _load(settings, store, card), metrics, settings.waiting)
     served = Served(card.name, card.sha256, int(time.time()))
     application = Door(worker, served, metrics).application()
-    listener = Listener(settings.host, settings.port, application, settings.sequences + settings.waiting)
+    listener = Listener(settings.host, settings.port, application, most_answers(settings) + settings.waiting)
     # The port listens before the model is loaded: whoever asks is told to wait instead of being refused.
     announce(listener.listen())
     asked_to_stop = _catch_signals()
@@ -320,18 +322,5 @@ def _catch_signals() -> list[int]:
 
 
 def _load(settings: EngineSettings, store: Store, card: ModelCard) -> LlamaEngine:
-    path = store.verify(card)  # a memory card rots in silence; reading it also warms the file cache
-    started = time.monotonic()
-    threads = settings.choose_threads()
-    engine = LlamaEngine(
-        path,
-        name=card.name,
-        sequences=settings.sequences,
-        spare=SPARE_SEQUENCES,
-        cells=settings.context_cells,
-        step_rows=PREFILL_STEP_ROWS,
-        threads=threads,
-    )
-    seconds = time.monotonic() - started
-    logger.info("loaded %s in %.1fs, threads=%d, cells=%d", card.name, seconds, threads, engine.cells)
+    engine, _ = load_engine(settings, store, card, spare=SPARE_SEQUENCES, step_rows=PREFILL_STEP_ROWS)
     return engine

@@ -15,7 +15,7 @@ from pathlib import Path
 from models.calibration import MOST_ANSWERS, VERSION, Calibration, Dials, calibrate, from_note, machine_key
 from models.card import ModelCard
 from models.drift import Drift
-from models.measuring import BUDGET_SECONDS, Tell, measure
+from models.measuring import BUDGET_SECONDS, Tell, machine_is_quiet, measure
 from models.notes import keep_note, read_note
 from models.probe import library_version
 from models.protocol import Engine
@@ -90,21 +90,32 @@ def take_calibration(
     budget_seconds: float = BUDGET_SECONDS,
     tell: Tell = logger.info,
 ) -> Calibration:
-    """Measure, and keep it unless the machine was busy: then the next start measures again."""
+    """Measure and keep it. What was measured beside other work is replaced at the next quiet start."""
     began = time.monotonic()
     timings = measure(
         engine, count_cores(), fixed_threads=settings.threads, budget_seconds=budget_seconds, tell=tell
     )
     today = datetime.now(UTC).date().isoformat()
     calibration = calibrate(key_of(settings, card), timings, today)
-    if timings.quiet:
-        path = settings.home / "models" / NOTE_NAME
-        keep_note(path, read_note(path) | {card.sha256: calibration.to_note()})
-    else:
-        logger.warning("other programs were busy while we measured; the next start measures again")
+    _keep(settings, card, calibration)
+    if not timings.quiet:
+        logger.warning("other programs were busy while we measured; the next quiet start measures again")
     chosen = _with_settings(calibration, settings)
     logger.info("measured in %.1fs: %s", time.monotonic() - began, chosen.dials)
     return chosen
+
+
+def _keep(settings: EngineSettings, card: ModelCard, calibration: Calibration) -> None:
+    path = settings.home / "models" / NOTE_NAME
+    note = read_note(path)
+    before = from_note(note.get(card.sha256), calibration.key)
+    if before is None or calibration.timings.quiet or not before.timings.quiet:
+        keep_note(path, note | {card.sha256: calibration.to_note()})
+
+
+def is_worth_measuring(known: Calibration | None) -> bool:
+    """Nothing is known, or what is known was measured beside other work that is over now."""
+    return known is None or (not known.timings.quiet and machine_is_quiet())
 
 
 def _with_settings(calibration: Calibration, settings: EngineSettings) -> Calibration:

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,11 @@ def real_model_home() -> Path:
         store.receive(card, choose_source(card, None))  # verifies by digest what is there already
         if store.current() != card:
             store.use(card)
+        if not (home / "models" / "calibration.json").exists():
+            # As at an engine's first start, once for all tests. On a busy machine nothing is kept: no matter.
+            command = [sys.executable, "-m", "appliance.cli", "models", "bench"]
+            environment = {**os.environ, "SANDYQ_HOME": str(home), "SANDYQ_ENGINE_PORT": "0"}
+            subprocess.run(command, env=environment, capture_output=True, timeout=120, check=True)
     return home
 
 
@@ -40,3 +47,8 @@ def lend_model(real_model_home: Path, home: Path) -> None:
     except OSError:
         shutil.copyfile(lender.path_of(card), path)
     borrower.use(card)
+    # What is known of this machine: an engine in each test's own folder would measure it again.
+    for name in ("calibration.json", "loaded.json"):
+        note = real_model_home / "models" / name
+        if note.exists():
+            shutil.copyfile(note, home / "models" / name)

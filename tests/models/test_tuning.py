@@ -12,7 +12,14 @@ from models.errors import EngineRunning
 from models.fetch import choose_source
 from models.settings import EngineSettings
 from models.store import Store
-from models.tuning import Tuner, find_calibration, most_answers, processor_name, take_calibration
+from models.tuning import (
+    Tuner,
+    find_calibration,
+    is_worth_measuring,
+    most_answers,
+    processor_name,
+    take_calibration,
+)
 from tests.models.fake_engine import FakeEngine
 
 
@@ -57,10 +64,18 @@ def test_another_model_machine_or_setting_is_measured_anew(settings, tiny_card, 
     assert find_calibration(settings, tiny_card) is not None
 
 
-def test_a_measurement_on_a_busy_machine_is_used_but_not_kept(settings, tiny_card, monkeypatch):
+def test_what_was_measured_on_a_busy_machine_is_replaced_when_it_is_quiet(settings, tiny_card, monkeypatch):
     monkeypatch.setattr("models.measuring.OTHERS_SHARE", -1000.0)
-    assert take_calibration(TimedEngine(), settings, tiny_card).dials.answers >= 1
-    assert find_calibration(settings, tiny_card) is None
+    taken = take_calibration(TimedEngine(), settings, tiny_card)
+    assert find_calibration(settings, tiny_card) == taken
+    assert not is_worth_measuring(taken)
+    monkeypatch.setattr("models.measuring.OTHERS_SHARE", 1000.0)
+    assert is_worth_measuring(taken)
+    quiet = take_calibration(TimedEngine(), settings, tiny_card)
+    assert not is_worth_measuring(quiet)
+    monkeypatch.setattr("models.measuring.OTHERS_SHARE", -1000.0)
+    take_calibration(TimedEngine(), settings, tiny_card)
+    assert find_calibration(settings, tiny_card) == quiet
 
 
 def test_what_the_school_has_set_wins(settings, tiny_card, quiet):
