@@ -18,8 +18,6 @@ SLICE_CHARACTERS = 64
 # Whoever has waited so long goes first in its class, oldest first: counters alone could pass a learner over
 # for ever while new ones keep coming. Background work becomes a learner's after it.
 AGE_SECONDS = 60.0
-# A half-written answer is in front of somebody's eyes.
-PAUSE_AGE_SECONDS = 15.0
 # Counters of absent learners who are ahead; a school has fewer.
 MAX_COUNTERS = 4096
 # Until it is measured: decoding a typed character costs a small part of writing one.
@@ -53,6 +51,10 @@ class Ledger:
     def counter(self, key: Hashable) -> float:
         return self._counters.get(key, self._floor)
 
+    @property
+    def is_present(self) -> bool:
+        return bool(self._present)
+
     def enter(self, key: Hashable) -> None:
         """A newcomer starts beside the one who has had least, not with the credit of a long absence."""
         self._raise_floor()
@@ -83,9 +85,15 @@ class Ledger:
 
 
 class Fairness:
+    """All classes, each with its own ledger."""
+
     def __init__(self) -> None:
         self._ledgers = {priority: Ledger() for priority in Priority}
         self.typed_weight = TYPED_WEIGHT
+
+    def is_present(self, priority: Priority) -> bool:
+        """Is anybody of this class here?"""
+        return self._ledgers[priority].is_present
 
     def enter(self, priority: Priority, key: Hashable) -> None:
         self._ledgers[priority].enter(key)
@@ -99,16 +107,8 @@ class Fairness:
     def charge_written(self, priority: Priority, key: Hashable, characters: int) -> None:
         self._ledgers[priority].charge(key, characters)
 
-    def rank(
-        self,
-        priority: Priority,
-        key: Hashable,
-        number: int,
-        waited_seconds: float,
-        *,
-        age_seconds: float = AGE_SECONDS,
-    ) -> Rank:
-        if waited_seconds >= age_seconds:
+    def rank(self, priority: Priority, key: Hashable, number: int, waited_seconds: float) -> Rank:
+        if waited_seconds >= AGE_SECONDS:
             risen = min(priority, Priority.LEARNER)  # background work goes with the learners from now on
             return Rank(risen, False, -waited_seconds, number)  # noqa: FBT003
         return Rank(priority, True, self._ledgers[priority].counter(key), number)  # noqa: FBT003

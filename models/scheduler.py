@@ -11,7 +11,7 @@ pauses: its cells stay, and nothing is computed twice.
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from models.fairness import AGE_SECONDS, PAUSE_AGE_SECONDS, SLICE_CHARACTERS, Fairness, Rank, cap
+from models.fairness import SLICE_CHARACTERS, Fairness, Rank, cap
 from models.memory import Held, Memory
 from models.prefixes import MIN_SHARED_TOKENS, common_length
 from models.protocol import Priority, Span
@@ -36,7 +36,8 @@ class Request:
     learner: str = ""  # "" = nobody in particular, different from all others
     priority: Priority = Priority.LEARNER
     prefix_tokens: int = 0  # the caller says that so much will be shared
-    characters: float = 0  # typed; what fairness charges
+    characters: int = 0  # typed; what fairness charges
+    is_whole_prompt: bool = False  # nobody said what was typed: the characters are all of the prompt's
     arrived: float = 0.0
 
     @property
@@ -65,6 +66,10 @@ class Slot:
     commons: dict[int, int] = field(default_factory=dict)  # with those who wait, by number
 
     @property
+    def tokens_left(self) -> int:
+        return self.request.max_tokens - self.answered
+
+    @property
     def prompt_left(self) -> int:
         return len(self.request.prompt) - self.decoded
 
@@ -76,6 +81,7 @@ class Scheduler:
         self.rows = rows  # answers that are written at the same time
         self.shared_tokens = 0  # in total: prompt tokens that were not decoded again
         self._waiting: dict[int, Request] = {}  # by number, in the order of arrival
+        self._known: dict[int, int] = {}  # tokens in memory when the request arrived, by number
         self._active: dict[int, Slot] = {}  # by sequence
         self._paused: dict[int, Slot] = {}  # by sequence
         self._last_seated: int = Priority.LEARNER
@@ -83,7 +89,7 @@ class Scheduler:
     def queue(self, now: float) -> list[Request]:
         """Those who wait for their first word, in the order in which it would be their turn now."""
         waiting = self._waiting.values()
-        return sorted(waiting, key=lambda request: self._rank(request, now - request.arrived, AGE_SECONDS))
+        return sorted(waiting, key=lambda request: self._rank(request, now - request.arrived))
 
     @property
     def slots(self) -> Iterator[Slot]:
@@ -104,12 +110,22 @@ class Scheduler:
     def find_slot(self, sequence: int) -> Slot:
         return self._active[sequence]
 
+    def is_written(self, sequence: int) -> bool:
+        """Is its prompt read, so that its row is an answer's?"""
+        return self._active[sequence].prompt_left <= 0
+
+    def rows_to_read(self, request: Request) -> int:
+        """Rows its prompt will need, as far as it is known who else reads the same."""
+        common = max((slot.commons.get(request.number, 0) for slot in self._active.values()), default=0)
+        return len(request.prompt) - min(max(common, self._known[request.number]), len(request.prompt) - 1)
+
     # --- coming and going ---
 
     def arrive(self, request: Request) -> None:
         if not request.prompt or request.max_tokens < 1 or request.cells > self.memory.account.total:
             raise ValueError(f"request {request.number} can never run")
         self._waiting[request.number] = request
+        self._known[request.number] = self.find_shared(request.prompt)
         self.fairness.enter(request.priority, request.key)
 
     def leave(self, number: int, *, keep: bool = False) -> Slot | None:
@@ -118,6 +134,7 @@ class Scheduler:
         With `keep` its tokens stay in memory while there is room: the conversation may go on.
         """
         request = self._waiting.pop(number, None)
+        self._known.pop(number, None)
         slot = None
         if request is None:
             slot = next((slot for slot in self._seated() if slot.request.number == number), None)
@@ -170,19 +187,18 @@ class Scheduler:
         """The first in rank among those that may have a row."""
         seated = {slot.request.key for slot in self._seated()}
         candidates: list[tuple[Rank, Request | Slot]] = [
-            (self._rank(slot.request, now - slot.paused_at, PAUSE_AGE_SECONDS), slot)
-            for slot in self._paused.values()
+            (self._rank(slot.request, now - slot.paused_at), slot) for slot in self._paused.values()
         ]
         for request in self._waiting.values():
             if request.number in refused or request.key in seated or self._is_held(request):
                 continue
-            candidates.append((self._rank(request, now - request.arrived, AGE_SECONDS), request))
+            candidates.append((self._rank(request, now - request.arrived), request))
         classes = {rank.priority for rank, _ in candidates}
         candidates = [entry for entry in candidates if self._is_within_cap(entry[0].priority, classes)]
         return min(candidates, key=lambda entry: entry[0], default=None)
 
-    def _rank(self, request: Request, waited: float, age: float) -> Rank:
-        return self.fairness.rank(request.priority, request.key, request.number, waited, age_seconds=age)
+    def _rank(self, request: Request, waited: float = 0.0) -> Rank:
+        return self.fairness.rank(request.priority, request.key, request.number, waited)
 
     def _is_within_cap(self, priority: int, classes: set[int]) -> bool:
         if self.rows == 1 and priority == Priority.TEACHER and Priority.LEARNER in classes:
@@ -217,7 +233,7 @@ class Scheduler:
         for slot in self._active.values():
             if not slot.answered:  # its prompt would have been for nothing
                 continue
-            own = replace(self._rank(slot.request, 0.0, AGE_SECONDS), priority=slot.turn_priority)
+            own = replace(self._rank(slot.request), priority=slot.turn_priority)
             has_had_turn = slot.turn_characters >= SLICE_CHARACTERS
             # A higher class does not wait for the end of a turn, but interrupts nobody twice.
             is_free_to_go = has_had_turn or (rank.priority < own.priority and not slot.pauses)
@@ -241,10 +257,10 @@ class Scheduler:
         if opened is None:
             return None
         sequence, shared = opened
-        del self._waiting[request.number]
+        del self._waiting[request.number], self._known[request.number]
         self.shared_tokens += shared
-        uncached = 1 - shared / len(request.prompt)
-        self.fairness.charge_typed(request.priority, request.key, request.characters * uncached)
+        share = 1 - shared / len(request.prompt) if request.is_whole_prompt else 1.0
+        self.fairness.charge_typed(request.priority, request.key, request.characters * share)
         return Slot(request, sequence, list(request.prompt), shared, decoded=shared)
 
     def _held(self) -> list[Held]:
@@ -276,7 +292,7 @@ class Scheduler:
 
     def _prefill_order(self, slot: Slot) -> tuple[Rank, float]:
         request = slot.request
-        rank = self._rank(request, 0.0, AGE_SECONDS)
+        rank = self._rank(request)
         # Shortest first among equals, in text: by tokens Kazakh would always come last.
         left = request.characters * slot.prompt_left / len(request.prompt)
         return Rank(rank.priority, rank.is_young, rank.counter, 0), left

@@ -29,6 +29,7 @@ PURE = (
     "appliance/policy.py",
     "appliance/prompts.py",
     "models/card.py",
+    "models/estimate.py",
     "models/fairness.py",
     "models/kv.py",
     "models/memory.py",

@@ -84,14 +84,31 @@ class FakeEngine:
         self.threads = 1
         self.decoded_rows: list[int] = []  # one entry a step
         self.closed = False
-        self._cells: dict[int, list[object]] = {}  # by sequence: the very cells, which may be shared
+        self._cells: dict[int, list[int]] = {}  # by sequence: the very cells, which may be shared
+        self._holders: dict[int, int] = {}  # by cell: how many sequences
+        self._next_cell = 0
         self._sampling: dict[int, Sampling] = {}
         self._wanted: set[int] = set()
         self._thread: int | None = None
 
     @property
     def cells_used(self) -> int:
-        return len({cell for cells in self._cells.values() for cell in cells})
+        return len(self._holders)
+
+    def _hold(self, sequence: int, cells: Sequence[int]) -> None:
+        self._cells.setdefault(sequence, []).extend(cells)
+        for cell in cells:
+            self._holders[cell] = self._holders.get(cell, 0) + 1
+
+    def _take_cells(self, count: int) -> Sequence[int]:
+        self._next_cell += count
+        return range(self._next_cell - count, self._next_cell)
+
+    def _let_go(self, cells: Sequence[int]) -> None:
+        for cell in cells:
+            self._holders[cell] -= 1
+            if not self._holders[cell]:
+                del self._holders[cell]
 
     def begin(self, sequence: int, sampling: Sampling) -> None:
         """Before its first row; a shared prefix may be there already."""
@@ -119,7 +136,7 @@ class FakeEngine:
             raise EngineOutOfCells
         for span in spans:
             self.held.setdefault(span.sequence, []).extend(span.tokens)
-            self._cells.setdefault(span.sequence, []).extend(object() for _ in span.tokens)
+            self._hold(span.sequence, self._take_cells(len(span.tokens)))
             if span.wants_token:
                 self._wanted.add(span.sequence)
         if len(self._wanted) > self.answers:
@@ -142,7 +159,7 @@ class FakeEngine:
     def free(self, sequence: int) -> None:
         self._check(sequence)
         self.held.pop(sequence, None)
-        self._cells.pop(sequence, None)
+        self._let_go(self._cells.pop(sequence, []))
         self._sampling.pop(sequence, None)
 
     def share(self, source: int, target: int, tokens: int) -> None:
@@ -151,10 +168,11 @@ class FakeEngine:
         if self.held.get(target) or not 0 < tokens <= len(self.held.get(source, [])):
             raise ValueError(f"sequence {target} cannot share {tokens} tokens of {source}")
         self.held[target] = self.held[source][:tokens]
-        self._cells[target] = self._cells[source][:tokens]
+        self._hold(target, self._cells[source][:tokens])
 
     def trim(self, sequence: int, tokens: int) -> bool:
         self._check(sequence)
+        self._let_go(self._cells[sequence][tokens:])
         del self.held[sequence][tokens:], self._cells[sequence][tokens:]
         return True
 
@@ -173,7 +191,7 @@ class FakeEngine:
         if self.cells_used + len(tokens) > self.cells:
             return None
         self.held[sequence] = list(tokens)
-        self._cells[sequence] = [object() for _ in tokens]
+        self._hold(sequence, self._take_cells(len(tokens)))
         return tokens
 
     def set_threads(self, threads: int) -> None:

@@ -200,7 +200,7 @@ def test_a_lesson_from_a_file_is_shared_like_any_other():
     assert holder is not None
     classroom.apply()
     classroom.engine.held[holder] = list(LESSON)
-    classroom.engine._cells[holder] = [object() for _ in LESSON]
+    classroom.engine._hold(holder, classroom.engine._take_cells(len(LESSON)))
     classroom.ask(1)
     classroom.finish()
     assert classroom.decoded == 14
