@@ -79,6 +79,7 @@ class Scheduler:
         self.memory = Memory(sequences, cells, divisible=divisible)
         self.fairness = Fairness()
         self.rows = rows  # answers that are written at the same time
+        self.step_rows = MIXED_STEP_ROWS  # fewer where such a step takes too long (models/calibration)
         self.shared_tokens = 0  # in total: prompt tokens that were not decoded again
         self._waiting: dict[int, Request] = {}  # by number, in the order of arrival
         self._known: dict[int, int] = {}  # tokens in memory when the request arrived, by number
@@ -279,7 +280,8 @@ class Scheduler:
             for slot in self._active.values()
             if slot.prompt_left <= 0
         ]
-        room = PREFILL_STEP_ROWS if len(self._active) == 1 else MIXED_STEP_ROWS - len(spans)
+        lone_rows = PREFILL_STEP_ROWS * self.step_rows // MIXED_STEP_ROWS
+        room = lone_rows if len(self._active) == 1 else self.step_rows - len(spans)
         if len(spans) < len(self._active):
             for slot in sorted(self._active.values(), key=self._prefill_order):
                 rows = min(self._rows_until_cut(slot), room)

@@ -282,7 +282,7 @@ def serve(settings: EngineSettings, announce: Callable[[str], None]) -> None:
     store = Store(settings.home)
     card = store.get_current()
     metrics = EngineMetrics()
-    worker = Worker(lambda: _load(settings, store, card), metrics, settings.waiting)
+    worker = Worker(lambda: _load(settings, store, card, worker), metrics, settings.waiting)
     served = Served(card.name, card.sha256, int(time.time()))
     application = Door(worker, served, metrics).application()
     listener = Listener(settings.host, settings.port, application, most_answers(settings) + settings.waiting)
@@ -321,6 +321,7 @@ def _catch_signals() -> list[int]:
     return asked
 
 
-def _load(settings: EngineSettings, store: Store, card: ModelCard) -> LlamaEngine:
-    engine, _ = load_engine(settings, store, card, spare=SPARE_SEQUENCES, step_rows=PREFILL_STEP_ROWS)
+def _load(settings: EngineSettings, store: Store, card: ModelCard, worker: Worker) -> LlamaEngine:
+    spare, step_rows = SPARE_SEQUENCES, PREFILL_STEP_ROWS
+    engine, worker.tuner = load_engine(settings, store, card, spare=spare, step_rows=step_rows)
     return engine

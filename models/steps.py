@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
+from models.calibration import Dials
 from models.errors import AnswerFailed, EngineOutOfCells, EngineRefusedRows
 from models.estimate import Speeds, Turn, answer_limit
 from models.fairness import SLICE_CHARACTERS
@@ -16,6 +17,7 @@ from models.metrics import EngineMetrics
 from models.protocol import Engine, Priority, Span
 from models.scheduler import Request, Scheduler, Slot
 from models.tickets import Event, Failed, Finished, Text, Ticket
+from models.tuning import Tuner
 
 # Places and forecasts are worth telling no more often.
 FORECAST_SECONDS = 1.0
@@ -31,6 +33,7 @@ class Steps:
         metrics: EngineMetrics,
         forget: Callable[[int], None],
         tell_wait: Callable[[float], None],
+        tuner: Tuner | None = None,
     ) -> None:
         self._engine = engine
         self._vocabulary = engine.vocabulary
@@ -38,12 +41,15 @@ class Steps:
         self._metrics = metrics
         self._forget = forget
         self._tell_wait = tell_wait
+        self._tuner = tuner
         self._speeds = Speeds()
         self._wait_seconds = 0.0
         self._forecast_at = 0.0
         self._scheduler = Scheduler(
             engine.answers, engine.sequences, engine.cells, divisible=engine.divisible
         )
+        if tuner is not None:
+            self._turn(tuner.dials)
         self._tickets: dict[int, Ticket] = {}  # by number
         self._seated: dict[int, Ticket] = {}  # by sequence
         self._news: list[tuple[Ticket, Event]] = []  # handed out when the step is over
@@ -165,7 +171,16 @@ class Steps:
             self._apply_changes()
             self._engine.decode(spans)
 
+    def _turn(self, dials: Dials) -> None:
+        """Set what the tuner says; answers above a new limit are written to their end."""
+        self._engine.set_threads(dials.threads)
+        self._scheduler.rows, self._scheduler.step_rows = dials.answers, dials.step_rows
+
     def _note_speed(self, spans: Sequence[Span], seconds: float) -> None:
+        rows = sum(len(span.tokens) for span in spans)
+        dials = self._tuner.note_step(rows, seconds) if self._tuner else None
+        if dials is not None:
+            self._turn(dials)
         prompt_rows = sum(len(span.tokens) for span in spans if not self._scheduler.is_written(span.sequence))
         answers = sum(self._scheduler.is_written(span.sequence) for span in spans)
         self._speeds.note_step(answers, prompt_rows, seconds)

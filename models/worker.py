@@ -28,6 +28,7 @@ from models.metrics import EngineMetrics
 from models.protocol import Engine, Priority, Vocabulary
 from models.steps import Steps
 from models.tickets import Event, Failed, Finished, Order, Text, Ticket
+from models.tuning import Tuner
 
 __all__ = ["Event", "Failed", "Finished", "Order", "State", "Text", "Ticket", "Worker"]
 
@@ -63,6 +64,8 @@ class Worker:
         self._numbers = itertools.count(1)
         self._engine: Engine | None = None
         self.wait_seconds = 0.0  # until the first word of whoever would come now, as the engine's thread says
+        # Whoever loads a measured engine leaves its tuner here, on the engine's own thread.
+        self.tuner: Tuner | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.ended = threading.Event()
 
@@ -158,7 +161,7 @@ class Worker:
             with self._lock:
                 if self._state is State.LOADING:
                     self._state = State.READY
-            Steps(self._engine, self._inbox, self._metrics, self._forget, self._tell_wait).run()
+            Steps(self._engine, self._inbox, self._metrics, self._forget, self._tell_wait, self.tuner).run()
         except ModelsError as error:
             logger.error("engine failed: %s", error)  # noqa: TRY400 - our errors say all in one line
             self._end(State.FAILED, error)
