@@ -335,6 +335,7 @@ class LlamaEngine:
         self.free(0)
 
     def begin(self, sequence: int, sampling: Sampling) -> None:
+        self._forget_sampler(sequence)  # of an answer whose tokens were kept and not freed
         if sampling.temperature > 0 or sampling.grammar:  # plain greedy needs none: numpy finds the largest
             self._samplers[sequence] = _Sampler(llama.llama_model_get_vocab(self._model), sampling)
 
@@ -359,10 +360,13 @@ class LlamaEngine:
         return int(logits.argmax()) if sampler is None else sampler.choose(logits, self._context, row)
 
     def free(self, sequence: int) -> None:
+        self._forget_sampler(sequence)
+        llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def _forget_sampler(self, sequence: int) -> None:
         sampler = self._samplers.pop(sequence, None)
         if sampler is not None:
             sampler.close()
-        llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def share(self, source: int, target: int, tokens: int) -> None:
         end = tokens if self.divisible else -1  # a recurrent state is shared whole or not at all
