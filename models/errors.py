@@ -64,6 +64,7 @@ class ModelDamaged(ModelsError):
     key = "model_damaged"
     message = N_("The file of the model %(name)s is damaged: %(detail)s.")
     hint = N_("It was not used. Fetch it again: sandyq models pull %(name)s")
+    status = 503
 
 
 class ModelUnverified(ModelsError):

@@ -1,7 +1,8 @@
 """The engine's door: the OpenAI chat API on loopback, and the wiring of the process behind it.
 
 Promises: bad input gets a 4xx that says what to change, a full queue a 429, a model that is not there
-yet a 503; a client that hangs up frees its sequence; no text of a question is ever logged.
+yet a 503; a client that hangs up frees its sequence, at once or, when it may come back to a stream, after
+a grace period; only who has the box's key speaks for others; no text of a question is ever logged.
 """
 
 import json
@@ -12,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from models.card import ModelCard
 from models.chat import ChatRequest, read_chat_request
 from models.engine import LlamaEngine
+from models.engine_key import ensure_engine_key, is_same_key
 from models.errors import (
+    KeyNeeded,
+    KeyUnknown,
     ModelNotServed,
     ModelsError,
     RequestInvalid,
@@ -34,22 +38,23 @@ from models.listener import CONNECTION_KEY, Listener, is_gone
 from models.loading import load_engine
 from models.metrics import EngineMetrics
 from models.prompt import Prompt
+from models.protocol import Priority
 from models.replies import ChatAnswer, error_body
+from models.resume import GRACE_SECONDS, LOOK_SECONDS, Stream, Streams, log_finished
 from models.scheduler import PREFILL_STEP_ROWS, SPARE_SEQUENCES
 from models.settings import EngineSettings
 from models.store import Store
+from models.tickets import Failed, Order, Text, Ticket
 from models.tuning import most_answers
-from models.worker import Failed, Finished, Order, State, Text, Ticket, Worker
+from models.worker import State, Worker
 
 logger = logging.getLogger("models.engine")
 
 # Text of the longest context is far smaller; anything above is a mistake or an attack.
 MAX_BODY_BYTES = 1 << 20
 LOADING_RETRY_SECONDS = 2
-QUEUE_RETRY_SECONDS = 5
-# How long a vanished client may keep its sequence, and how often an idle thread wakes for it.
-LOOK_SECONDS = 0.25
-WAITING_COMMENT_SECONDS = 1.0
+# The one fairness key of all who have no key of the box.
+STRANGERS = "strangers"
 # After a failure the port still answers so long: whoever asks reads why, and only then the process ends.
 LAST_WORDS_SECONDS = 1.5
 SIGNAL_SECONDS = 0.2  # how soon SIGTERM is noticed
@@ -70,7 +75,16 @@ class Served:
 class Door:
     """The routes; one object a process."""
 
-    def __init__(self, worker: Worker, served: Served, metrics: EngineMetrics) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        served: Served,
+        metrics: EngineMetrics,
+        key: str,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self.streams = Streams(worker.cancel, grace_seconds)
+        self._key = key
         self._worker = worker
         self._served = served
         self._metrics = metrics
@@ -81,6 +95,8 @@ class Door:
         app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         app.json.sort_keys = False  # type: ignore[attr-defined] # Flask's default provider has it
         app.post("/v1/chat/completions")(self.chat)
+        app.get("/v1/chat/completions/<name>/events")(self.events)
+        app.delete("/v1/chat/completions/<name>")(self.end)
         app.get("/v1/models")(self.models)
         app.get("/v1/models/<path:name>")(self.model)
         app.get("/health")(self.health)
@@ -132,36 +148,75 @@ class Door:
     # --- chat ---
 
     def chat(self) -> Response:
+        has_key = self._has_key()
         # An endless body without a length would otherwise read as an empty one.
         asked = read_chat_request(request.get_data(cache=False), random_seed=secrets.randbits(32))
         self._check_model(asked.model)
+        ticket = self._worker.submit(self._order(asked, has_key=has_key))
+        name = f"chatcmpl-{secrets.token_hex(16)}"
+        answer = ChatAnswer(name, int(time.time()), self._served.name)
+        if not asked.stream:
+            return self._whole(ticket, answer, request.environ.get(CONNECTION_KEY))
+        stream = Stream(ticket, answer, include_usage=asked.include_usage)
+        self.streams.open(stream)
+        return self._send(stream, after=0)
+
+    def events(self, name: str) -> Response:
+        """Read a stream on, behind the event that came last."""
+        self._has_key()
+        stream = self.streams.join(name)
+        try:
+            after = stream.after(request.headers.get("Last-Event-ID"))
+        except RequestInvalid:
+            self.streams.leave(stream)
+            raise
+        return self._send(stream, after)
+
+    def end(self, name: str) -> dict[str, Any]:
+        self._has_key()
+        self.streams.end(name)
+        return {"id": name, "object": "chat.completion.deleted", "deleted": True}
+
+    def _has_key(self) -> bool:
+        given = request.headers.get("Authorization")
+        if given is None:
+            return False
+        kind, _, key = given.partition(" ")
+        if kind.lower() != "bearer" or not is_same_key(key.strip(), self._key):
+            raise KeyUnknown
+        return True
+
+    def _order(self, asked: ChatRequest, *, has_key: bool) -> Order:
         vocabulary = self._worker.engine.vocabulary
         if self._prompt is None:
             self._prompt = Prompt(vocabulary)  # made twice at worst; both are the same
+        if asked.priority is Priority.TEACHER and not has_key:
+            raise KeyNeeded(param="priority=teacher")
         written = self._prompt.write(asked.messages, asked.lesson)
         if not written.tokens:
             raise RequestInvalid(param="messages", detail="they hold no text")
         if asked.sampling.grammar and not vocabulary.takes_grammar(asked.sampling.grammar):
             raise SchemaUnsupported(detail="no grammar can be made of it")
-        ticket = self._worker.submit(
-            Order(
-                prompt=written.tokens,
-                max_tokens=asked.max_tokens,
-                sampling=asked.sampling,
-                stop=asked.stop,
-                prefix_tokens=written.shared,
-                characters=asked.characters,
-                max_characters=asked.max_characters,
-            )
+        return Order(
+            prompt=written.tokens,
+            max_tokens=asked.max_tokens,
+            sampling=asked.sampling,
+            stop=asked.stop,
+            learner=(asked.user and f"learner {asked.user}") if has_key else STRANGERS,
+            priority=Priority.LEARNER if asked.priority is None else asked.priority,
+            prefix_tokens=written.shared,
+            characters=asked.characters,
+            max_characters=asked.max_characters,
         )
-        answer = ChatAnswer(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), self._served.name)
+
+    def _send(self, stream: Stream, after: int) -> Response:
         connection = request.environ.get(CONNECTION_KEY)
-        if not asked.stream:
-            return self._whole(ticket, answer, connection)
-        response = Response(self._chunks(ticket, answer, asked, connection), content_type="text/event-stream")
+        events = stream.read(after, lambda: is_gone(connection))
+        response = Response(events, content_type="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
-        # The generator's own `finally` does not run when the client left before the first chunk.
-        response.call_on_close(lambda: self._worker.cancel(ticket))
+        response.headers["Sandyq-Request-Id"] = stream.id
+        # Not in the generator: its `finally` does not run when the client left before the first event.
+        response.call_on_close(lambda: self.streams.leave(stream))
         return response
 
     def _whole(self, ticket: Ticket, answer: ChatAnswer, connection: Any) -> Response:
@@ -173,7 +228,7 @@ class Door:
                 elif isinstance(event, Failed):
                     raise event.error
                 else:
-                    _log_finished(ticket, event)
+                    log_finished(ticket, event)
                     body = answer.whole(
                         "".join(texts), event.reason, event.prompt_tokens, event.answer_tokens
                     )
@@ -183,62 +238,11 @@ class Door:
                 _log_gone(ticket)
                 return Response(status=499)  # nobody reads it
 
-    def _chunks(
-        self, ticket: Ticket, answer: ChatAnswer, asked: ChatRequest, connection: Any
-    ) -> Iterator[bytes]:
-        """Server-sent events. A comment each second while nothing else is said keeps the line honest."""
-        yield _event(answer.chunk({"role": "assistant", "content": ""}))
-        said_at = looked_at = time.monotonic()
-        while True:
-            events = ticket.take(LOOK_SECONDS)
-            # Text that piled up while we wrote goes out as one chunk.
-            text = "".join(event.text for event in events if isinstance(event, Text))
-            if text:
-                yield _event(answer.chunk({"content": text}))
-            last = events[-1] if events else None
-            if isinstance(last, Failed):
-                yield _event(error_body(last.error))
-                return
-            if isinstance(last, Finished):
-                _log_finished(ticket, last)
-                yield _event(answer.chunk({}, last.reason))
-                if asked.include_usage:
-                    yield _event(answer.usage_chunk(last.prompt_tokens, last.answer_tokens))
-                yield b"data: [DONE]\n\n"
-                return
-            now = time.monotonic()
-            if text:
-                said_at = now
-            elif now - said_at >= WAITING_COMMENT_SECONDS:
-                said_at = now
-                yield f": waiting {ticket.place}\n\n".encode()
-            if now - looked_at >= LOOK_SECONDS:
-                looked_at = now
-                if is_gone(connection):
-                    _log_gone(ticket)
-                    return
-
-
-def _event(body: dict[str, object]) -> bytes:
-    return b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
-
 
 def _json(body: dict[str, object], status: int) -> Response:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     # A lone surrogate can only come from the request's own JSON escapes.
     return Response(text.encode(errors="replace"), status=status, content_type="application/json")
-
-
-def _log_finished(ticket: Ticket, event: Finished) -> None:
-    logger.info(
-        "chat 200 prompt=%d answer=%d reason=%s waited=%.2fs first=%.2fs total=%.2fs",
-        event.prompt_tokens,
-        event.answer_tokens,
-        event.reason,
-        event.waited_seconds,
-        event.first_token_seconds,
-        time.monotonic() - ticket.arrived,
-    )
 
 
 def _log_gone(ticket: Ticket) -> None:
@@ -249,7 +253,9 @@ def _refuse(error: ModelsError) -> Response:
     logger.info("refused %d %s", error.status, error.key)
     response = _json(error_body(error), error.status)
     if error.status == 429:
-        response.headers["Retry-After"] = str(QUEUE_RETRY_SECONDS)
+        response.headers["Retry-After"] = str(error.params.get("retry_after_seconds", LOADING_RETRY_SECONDS))
+    elif error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     elif error.status == 503:
         response.headers["Retry-After"] = str(LOADING_RETRY_SECONDS)
     return response
@@ -281,14 +287,16 @@ def serve(settings: EngineSettings, announce: Callable[[str], None]) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     store = Store(settings.home)
     card = store.get_current()
+    key = ensure_engine_key(settings.home)
     metrics = EngineMetrics()
     worker = Worker(lambda: _load(settings, store, card, worker), metrics, settings.waiting)
     served = Served(card.name, card.sha256, int(time.time()))
-    application = Door(worker, served, metrics).application()
+    application = Door(worker, served, metrics, key).application()
     listener = Listener(settings.host, settings.port, application, most_answers(settings) + settings.waiting)
     # The port listens before the model is loaded: whoever asks is told to wait instead of being refused.
-    announce(listener.listen())
-    asked_to_stop = _catch_signals()
+    address = listener.listen()
+    asked_to_stop = _catch_signals()  # before anybody knows the address and may end us
+    announce(address)
     doorman = threading.Thread(target=listener.serve, name="listener")
     doorman.start()
     worker.start()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import psutil
 
+from models.engine_key import ensure_engine_key
 from models.settings import EngineSettings
 from tests.bench.contest import Column, cells_needed, play, screen
 from tests.bench.figures import Measurement, Section
 from tests.bench.judging import ClassFigures, Judged, Must, best_of, compare
+from tests.bench.learners import KEYS
 from tests.bench.lessons import ANSWER_TOKENS
 from tests.bench.peer import PeerSetting, peer_started
 from tests.bench.processes import free_port, started, wait_for
@@ -52,6 +54,7 @@ def ours_started(home: Path, name: str, threads: int | None = None) -> Iterator[
     settings = {"SANDYQ_ENGINE_THREADS": str(threads)} if threads else {}
     with started(name, home, "engine", "serve", "--port", str(port), settings=settings) as process:
         wait_for(name, process, lambda: is_engine_ready(port))
+        KEYS[port] = ensure_engine_key(home)
         log = (home / f"bench-{name}.log").read_text(errors="replace")
         found = re.search(r"threads=(\d+)", log)
         yield Ours(port, psutil.Process(process.pid), int(found[1]) if found else 0)
