@@ -2,11 +2,15 @@
 
 import json
 
+import click
+import click.testing
 import pytest
 
 from models.calibration import LADDER, StepTime, Timings
 from models.catalogue import shipped_catalogue
 from models.fit import Machine, guess_machine, judge, processor_temperatures, speeds_from
+from models.machine_cli import SAY, fit_command
+from models.settings import EngineSettings
 
 CARDS = shipped_catalogue()
 # Published figures, research: 10 GB/s and 80 G parameters a second.
@@ -84,3 +88,19 @@ def test_the_command_says_yes_or_no_for_every_card(terminal):
     assert len(told["models"]) == len(list(CARDS))
     assert told["machine"]["source"]
     assert all(row["why"] for row in told["models"])
+
+
+def test_the_door_may_say_it_in_another_language(terminal):
+    seen: list[str] = []
+
+    @click.group()
+    @click.pass_context
+    def door(context: click.Context) -> None:
+        context.obj = EngineSettings(home=terminal.home)
+        context.meta[SAY] = lambda text, params: seen.append(text) or f"Жарайды {sorted(params)}"
+
+    door.add_command(fit_command)
+    said = click.testing.CliRunner().invoke(door, ["fit"]).output
+    assert "Жарайды ['learners', 'tokens']" in said
+    assert "It fits" not in said
+    assert seen
