@@ -48,10 +48,11 @@ class Tuner:
         if self._heat is not None and self._until_look <= 0:
             self._until_look = HEAT_LOOK_SECONDS
             self._drift.note_heat(hot=self._heat())
+        factor = self.factor  # a change begins a new count
         dials = self._drift.note_step(rows, seconds)
         if dials is not None:
             self.dials = dials
-            logger.warning("the machine runs %.1f times slower than measured: %s", self.factor, dials)
+            logger.warning("steps take %.1f times as long as measured: %s", factor, dials)
         return dials
 
 
