@@ -21,7 +21,14 @@ import llama_cpp.llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
 
-from models.errors import AnswerFailed, EngineDied, EngineOutOfCells, EngineRefusedRows, ModelUnloadable
+from models.errors import (
+    AnswerFailed,
+    EngineAborted,
+    EngineDied,
+    EngineOutOfCells,
+    EngineRefusedRows,
+    ModelUnloadable,
+)
 from models.protocol import Sampling, Span
 
 logger = logging.getLogger(__name__)
@@ -252,6 +259,11 @@ def _grammar_sampler(vocab: Any, grammar: str) -> Any:
     return llama.llama_sampler_init_grammar(vocab, grammar.encode(), b"root")
 
 
+# llama.cpp asks this between two layers whether to abort. strlen answers from a flag of two bytes without
+# entering Python, which a decode that hangs might never let in.
+_ASK_FLAG = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
+
+
 class LlamaEngine:
     def __init__(
         self,
@@ -271,6 +283,8 @@ class LlamaEngine:
         llama.llama_log_set(_log, None)
         llama.llama_backend_init()
         _recent_errors.clear()
+        self._name = name
+        self._abort_flag = ctypes.create_string_buffer(2)
         self._context: Any = None
         self._samplers: dict[int, _Sampler] = {}
         self._rows: dict[int, int] = {}
@@ -315,6 +329,8 @@ class LlamaEngine:
             n_threads=threads,
             n_threads_batch=threads,
             no_perf=True,
+            abort_callback=_ASK_FLAG,
+            abort_callback_data=ctypes.cast(self._abort_flag, ctypes.c_void_p),
         )
         self._context = llama.llama_init_from_model(self._model, parameters)
         if not self._context:
@@ -341,6 +357,7 @@ class LlamaEngine:
 
     def decode(self, spans: Sequence[Span]) -> None:
         self._rows = {}
+        self._abort_flag[0] = b"\0"
         rows = self._batch.fill(spans)
         outcome: int = llama.llama_decode(self._context, self._batch.c)
         if outcome == _OK:
@@ -349,8 +366,23 @@ class LlamaEngine:
             raise EngineOutOfCells
         elif outcome == _INVALID:
             raise EngineRefusedRows(detail=_reason("invalid rows"))
+        elif outcome == _ABORTED:
+            raise EngineAborted
         else:
             raise EngineDied
+
+    def abort(self) -> None:
+        """Ask the running decode to end; the only call that another thread may make."""
+        self._abort_flag[0] = b"\x01"
+
+    def renew(self) -> None:
+        """Begin with an empty memory on the same model, after EngineAborted or EngineDied.
+
+        The old context is left where it is: after a fault it cannot be trusted, not even to be freed.
+        """
+        self._samplers = {}
+        self._open_context(self._name, self.cells, llama.llama_n_threads(self._context))
+        self._warm_up(self._name)
 
     def sample(self, sequence: int) -> int:
         row = self._rows[sequence]

@@ -165,6 +165,12 @@ class EngineDied(ModelsError):
     status = 503
 
 
+class EngineAborted(EngineDied):
+    """A step hung and was ended."""
+
+    key = "engine_aborted"
+
+
 class EngineOutOfCells(ModelsError):
     """The worker's business; people see AnswerFailed when it could not be helped."""
 

@@ -104,6 +104,12 @@ class Engine(Protocol):
         nothing can be trusted any more.
         """
 
+    def abort(self) -> None:
+        """Ask the running decode to end with EngineAborted; any thread may call this."""
+
+    def renew(self) -> None:
+        """Forget all sequences and begin anew, after EngineAborted or EngineDied."""
+
     def sample(self, sequence: int) -> int:
         """Choose the next token after the last decode, which must have wanted one for this sequence."""
 

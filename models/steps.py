@@ -6,6 +6,7 @@ engine only follows its books.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from queue import Empty, SimpleQueue
 
 from models.calibration import Dials
@@ -34,6 +35,7 @@ class Steps:
         forget: Callable[[int], None],
         tell_wait: Callable[[float], None],
         tuner: Tuner | None = None,
+        watch: Callable[[int], AbstractContextManager[None]] = lambda _rows: nullcontext(),
     ) -> None:
         self._engine = engine
         self._vocabulary = engine.vocabulary
@@ -42,6 +44,7 @@ class Steps:
         self._forget = forget
         self._tell_wait = tell_wait
         self._tuner = tuner
+        self._watch = watch
         self._speeds = Speeds()
         self._wait_seconds = 0.0
         self._forecast_at = 0.0
@@ -63,6 +66,10 @@ class Steps:
                 self._step(spans)
             if time.monotonic() - self._forecast_at >= FORECAST_SECONDS:
                 self._count()
+
+    def left(self) -> list[Ticket]:
+        """The requests that were not finished when the engine died."""
+        return list(self._tickets.values())
 
     def _read_inbox(self) -> bool:
         """Take all messages; wait for one only when there is nothing to do. False = stop."""
@@ -164,11 +171,15 @@ class Steps:
 
     def _decode(self, spans: Sequence[Span]) -> None:
         try:
-            self._engine.decode(spans)
+            self._run_step(spans)
         except EngineOutOfCells:
             # Whatever nobody runs on goes first.
             self._scheduler.memory.empty_shelf()
             self._apply_changes()
+            self._run_step(spans)
+
+    def _run_step(self, spans: Sequence[Span]) -> None:
+        with self._watch(sum(len(span.tokens) for span in spans)):
             self._engine.decode(spans)
 
     def _turn(self, dials: Dials) -> None:
@@ -189,7 +200,7 @@ class Steps:
         """One request's rows are bad: find it, so that only it fails."""
         for span in spans:
             try:
-                self._engine.decode([span])
+                self._run_step([span])
             except (EngineRefusedRows, EngineOutOfCells):
                 self._fail(self._scheduler.find_slot(span.sequence))
             else:

@@ -64,6 +64,7 @@ class Ticket:
     started: float = 0.0
     first_token: float = 0.0
     tokens: int = 0
+    deaths: int = 0  # of the engine, while it held this request
     characters: int = 0
     max_characters: int = 0  # 0 = no limit
     events: SimpleQueue[Event] = field(default_factory=SimpleQueue)

@@ -1,12 +1,14 @@
 """The one thread that owns the engine, and the counter where requests are handed in.
 
 Other threads only put messages into the inbox and read their own ticket's events. A cancelled request
-leaves before the next step. A fault of one request fails that request; a fault of the engine is told
-to everyone who waits, and then the worker ends: the process must be started anew.
+leaves before the next step. A fault of one request fails that request. When the engine dies or hangs, it
+is renewed: whoever has read nothing yet waits on without noticing, the others are told. After several
+deaths everyone is told and the worker ends: the process must be started anew.
 """
 
 import itertools
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +31,7 @@ from models.protocol import Engine, Priority, Vocabulary
 from models.steps import Steps
 from models.tickets import Event, Failed, Finished, Order, Text, Ticket
 from models.tuning import Tuner
+from models.watchdog import Watchdog
 
 __all__ = ["Event", "Failed", "Finished", "Order", "State", "Text", "Ticket", "Worker"]
 
@@ -42,6 +45,14 @@ MAX_ANSWER_TOKENS = 1024
 MAX_LEARNER_REQUESTS = 2
 # A step takes well under a second; loading a large model cannot be interrupted and is not waited for.
 STOP_SECONDS = 5.0
+
+
+# An engine that dies again and again is broken in a way that only a new process can mend.
+MAX_RENEWALS = 3
+# A request that two engines died with is suspect.
+MAX_DEATHS = 1
+# What the supervisor sees when a step neither ended nor aborted.
+EXIT_HUNG = 70
 
 
 class State(Enum):
@@ -156,12 +167,14 @@ class Worker:
     # --- the engine's thread ---
 
     def _run(self) -> None:
+        watchdog: Watchdog | None = None
         try:
-            self._engine = self._load()
+            engine = self._engine = self._load()
+            watchdog = Watchdog(engine.abort, _give_up)
             with self._lock:
                 if self._state is State.LOADING:
                     self._state = State.READY
-            Steps(self._engine, self._inbox, self._metrics, self._forget, self._tell_wait, self.tuner).run()
+            self._work(engine, watchdog)
         except ModelsError as error:
             logger.error("engine failed: %s", error)  # noqa: TRY400 - our errors say all in one line
             self._end(State.FAILED, error)
@@ -170,6 +183,43 @@ class Worker:
             self._end(State.FAILED, EngineDied())
         else:
             self._end(State.STOPPING, EngineStopping())
+        finally:
+            if watchdog is not None:
+                watchdog.close()
+
+    def _work(self, engine: Engine, watchdog: Watchdog) -> None:
+        """Run steps; when the engine dies, begin anew with all who have read nothing yet."""
+        for is_last in [False] * MAX_RENEWALS + [True]:
+            steps = Steps(
+                engine,
+                self._inbox,
+                self._metrics,
+                self._forget,
+                self._tell_wait,
+                self.tuner,
+                watchdog.watch,
+            )
+            try:
+                steps.run()
+            except EngineDied as error:
+                if is_last:
+                    raise
+                logger.error("the engine is renewed: %s", error.key)  # noqa: TRY400 - our errors say all in one line
+                engine.renew()
+                for ticket in steps.left():
+                    self._carry_over(ticket)
+            else:
+                return
+
+    def _carry_over(self, ticket: Ticket) -> None:
+        """Let a request begin again, unless somebody has read of it or it has been there twice."""
+        ticket.deaths += bool(ticket.started)
+        if ticket.tokens or ticket.deaths > MAX_DEATHS:
+            self._forget(ticket.number)
+            ticket.events.put(Failed(EngineDied()))
+            return
+        ticket.started, ticket.place = 0.0, 1
+        self._inbox.put(ticket)
 
     def _end(self, state: State, error: ModelsError) -> None:
         with self._lock:
@@ -189,6 +239,12 @@ class Worker:
     def _forget(self, number: int) -> None:
         with self._lock:
             self._tickets.pop(number, None)
+
+
+def _give_up() -> None:
+    # Nothing in this process can be stopped in order any more: its one important thread is lost in C.
+    logger.critical("a step hangs and does not abort: the process ends and must be started anew")
+    os._exit(EXIT_HUNG)
 
 
 def _count_characters(vocabulary: Vocabulary, prompt: Sequence[int]) -> int:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.errors import EngineOutOfCells, EngineRefusedRows, ModelsError
+from models.errors import EngineAborted, EngineOutOfCells, EngineRefusedRows, ModelsError
 from models.protocol import Sampling, Span
 
 IM_START, IM_END = 256, 257
@@ -84,6 +84,9 @@ class FakeEngine:
         self.threads = 1
         self.decoded_rows: list[int] = []  # one entry a step
         self.closed = False
+        self.hangs = False  # the next decode does not come back before abort()
+        self.renewals = 0
+        self._aborted = threading.Event()
         self._cells: dict[int, list[int]] = {}  # by sequence: the very cells, which may be shared
         self._holders: dict[int, int] = {}  # by cell: how many sequences
         self._next_cell = 0
@@ -123,6 +126,11 @@ class FakeEngine:
         if self.step_seconds:
             time.sleep(self.step_seconds)
         self._wanted = set()
+        if self.hangs:
+            self.hangs = False
+            self._aborted.wait()
+            self._aborted.clear()
+            raise EngineAborted
         if self.faults:
             raise self.faults.pop(0)
         for span in spans:
@@ -142,6 +150,16 @@ class FakeEngine:
         if len(self._wanted) > self.answers:
             raise RuntimeError("llama.cpp would abort: too many outputs")
         self.decoded_rows.append(rows)
+
+    def abort(self) -> None:
+        self._aborted.set()
+
+    def renew(self) -> None:
+        self.renewals += 1
+        self.held.clear()
+        self._cells.clear()
+        self._holders.clear()
+        self._sampling.clear()
 
     def sample(self, sequence: int) -> int:
         if sequence not in self._wanted:

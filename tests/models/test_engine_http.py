@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.errors import EngineDied, ModelUnloadable, PortTaken
+from models.errors import ModelUnloadable, PortTaken
 from models.listener import Listener
 from models.server import MAX_BODY_BYTES
 from models.worker import State
@@ -286,7 +286,7 @@ def test_an_engine_that_dies_tells_streams_and_whole_answers(box):
     for thread in (stream, whole):
         thread.start()
     box.wait_for(lambda: box.health()["active"] == 2)
-    box.engine.faults.append(EngineDied())
+    box.engine.faults.append(RuntimeError("a bug"))
     for thread in (stream, whole):
         thread.join()
     assert [event["error"]["code"] for event in heard if "error" in event] == ["engine_died"] * 2

@@ -67,7 +67,7 @@ def test_a_signal_ends_the_process_cleanly(engine, home, number):
 def test_a_dead_engine_ends_the_process_with_its_reason(engine, home):
     heard: list[int] = []
     threads: list[threading.Thread] = []
-    engine.faults.append(EngineDied())
+    engine.faults.append(RuntimeError("a bug"))
     with pytest.raises(EngineDied):
         serve(EngineSettings(home=home, port=0), lambda url: threads.append(ask_when_ready(url, heard)))
     threads[0].join()

@@ -22,7 +22,7 @@ from models.errors import (
 from models.metrics import EngineMetrics
 from models.prompt import Message, Prompt
 from models.protocol import Sampling
-from models.worker import Failed, Finished, Order, State, Text, Ticket, Worker
+from models.worker import MAX_RENEWALS, Failed, Finished, Order, State, Text, Ticket, Worker
 from tests.models.fake_engine import FakeEngine, fake_answer
 
 
@@ -227,12 +227,11 @@ def test_a_shared_lesson_is_counted_and_answers_are_the_same(bench):
     assert bench.is_clean()
 
 
-@pytest.mark.parametrize("fault", [EngineDied(), RuntimeError("a bug")])
-def test_a_dead_engine_is_told_to_everyone_and_the_worker_ends(bench, fault):
+def test_a_bug_is_told_to_everyone_and_the_worker_ends(bench):
     bench.engine.step_seconds = 0.02
     tickets = [bench.ask("long") for _ in range(6)]
     wait_for(lambda: tickets[0].place == 0)
-    bench.engine.faults.append(fault)
+    bench.engine.faults.append(RuntimeError("a bug"))
     for ticket in tickets:
         end = read(ticket)[1]
         assert isinstance(end, Failed)
@@ -244,6 +243,52 @@ def test_a_dead_engine_is_told_to_everyone_and_the_worker_ends(bench, fault):
     bench.worker.stop()
     bench.worker.close()
     assert not bench.engine.closed  # a broken engine is not touched again
+
+
+def test_who_has_read_nothing_yet_does_not_notice_a_dead_engine(bench):
+    bench.engine.faults.append(EngineDied())
+    assert read(bench.ask("one"))[0] == bench.expected("one")
+    assert bench.engine.renewals == 1
+    assert bench.worker.state is State.READY
+    assert bench.is_clean()
+
+
+def test_who_has_begun_to_read_is_told_and_those_who_wait_go_on():
+    bench = Bench(FakeEngine(sequences=1, step_seconds=0.01)).start()
+    reading, waiting = bench.ask("long"), bench.ask("two")
+    wait_for(lambda: reading.tokens > 3)
+    bench.engine.faults.append(EngineDied())
+    end = read(reading)[1]
+    assert isinstance(end, Failed)
+    assert end.error.key == "engine_died"
+    assert read(waiting)[0] == bench.expected("two")
+    bench.worker.stop()
+
+
+def test_a_hung_step_is_ended_and_nobody_waits_for_ever(bench, monkeypatch):
+    monkeypatch.setattr("models.watchdog.HANG_SECONDS", 0.2)
+    monkeypatch.setattr("models.watchdog.LOOK_SECONDS", 0.02)
+    bench.engine.hangs = True
+    assert read(bench.ask("one"))[0] == bench.expected("one")
+    assert bench.engine.renewals == 1
+
+
+def test_a_request_that_two_engines_died_with_is_not_tried_again(bench):
+    bench.engine.faults += [EngineDied(), EngineDied()]
+    end = read(bench.ask("poison"))[1]
+    assert isinstance(end, Failed)
+    assert end.error.key == "engine_died"
+    assert read(bench.ask("one"))[0] == bench.expected("one")
+
+
+def test_an_engine_that_dies_again_and_again_ends_the_worker(bench):
+    for _ in range(MAX_RENEWALS):
+        bench.engine.faults.append(EngineDied())
+        assert read(bench.ask("one"))[0] == bench.expected("one")
+    bench.engine.faults.append(EngineDied())
+    assert isinstance(read(bench.ask("one"))[1], Failed)
+    assert bench.worker.ended.wait(5)
+    assert bench.worker.state is State.FAILED
 
 
 def test_stopping_tells_those_who_wait_and_closes_the_engine():
