@@ -107,18 +107,18 @@ class Memory:
         if shared < MIN_SHARED_TOKENS:
             return
         if self.divisible and not self.shelf.covers(prompt, shared):
-            self.keep_lesson(sequence, prompt[:shared])
+            self.keep_lesson(sequence, prompt[:shared], uses=2)
             return
         lesson = max(self.shelf.lessons(), key=lambda kept: common_length(kept.tokens, prompt), default=None)
         if lesson is not None:
             self.shelf.touch(lesson)
 
-    def keep_lesson(self, sequence: int, tokens: list[int]) -> None:
+    def keep_lesson(self, sequence: int, tokens: list[int], *, uses: int = 1) -> None:
         """The running sequence begins with these: they stay without it."""
         holder = self._take_lesson_sequence()
         if holder is not None:
             self._share(sequence, holder, len(tokens))
-            self.shelf.put(Kept(holder, tokens, is_lesson=True, uses=1))
+            self.shelf.put(Kept(holder, tokens, is_lesson=True, uses=uses))
 
     def keep_finished(self, sequence: int, tokens: list[int]) -> None:
         finished = self.shelf.finished()

@@ -37,6 +37,8 @@ from models.errors import (
 from models.listener import CONNECTION_KEY, Listener, is_gone
 from models.loading import load_engine
 from models.metrics import EngineMetrics
+from models.prefix_files import PrefixFiles
+from models.probe import library_version
 from models.prompt import Prompt
 from models.protocol import Priority
 from models.replies import ChatAnswer, error_body
@@ -332,4 +334,7 @@ def _catch_signals() -> list[int]:
 def _load(settings: EngineSettings, store: Store, card: ModelCard, worker: Worker) -> LlamaEngine:
     spare, step_rows = SPARE_SEQUENCES, PREFILL_STEP_ROWS
     engine, worker.tuner = load_engine(settings, store, card, spare=spare, step_rows=step_rows)
+    # A state fits the very weights and the very library that wrote it.
+    fits = f"{card.sha256} {library_version()}"
+    worker.files = PrefixFiles(settings.home / "models" / "prefixes", fits)
     return engine

@@ -15,6 +15,7 @@ from models.estimate import Speeds, Turn, answer_limit
 from models.fairness import SLICE_CHARACTERS
 from models.memory import Share
 from models.metrics import EngineMetrics
+from models.prefix_files import PrefixFiles
 from models.protocol import Engine, Priority, Span
 from models.scheduler import Request, Scheduler, Slot
 from models.tickets import Event, Failed, Finished, Text, Ticket
@@ -36,6 +37,8 @@ class Steps:
         tell_wait: Callable[[float], None],
         tuner: Tuner | None = None,
         watch: Callable[[int], AbstractContextManager[None]] = lambda _rows: nullcontext(),
+        *,
+        files: PrefixFiles | None = None,
     ) -> None:
         self._engine = engine
         self._vocabulary = engine.vocabulary
@@ -43,6 +46,7 @@ class Steps:
         self._metrics = metrics
         self._forget = forget
         self._tell_wait = tell_wait
+        self._files = files
         self._tuner = tuner
         self._watch = watch
         self._speeds = Speeds()
@@ -75,6 +79,8 @@ class Steps:
         """Take all messages; wait for one only when there is nothing to do. False = stop."""
         changed = False
         while True:
+            if self._scheduler.is_idle() and self._inbox.empty():
+                self._save_lesson()
             try:
                 message = self._inbox.get(block=self._scheduler.is_idle())
             except Empty:
@@ -85,6 +91,7 @@ class Steps:
                 return False
             if isinstance(message, Ticket):
                 self._tickets[message.number] = message
+                self._load_lesson(list(message.order.prompt))
                 self._scheduler.arrive(_request(message))
                 changed = True
                 continue
@@ -93,6 +100,25 @@ class Steps:
                 self._leave(ticket, "cancelled")
                 # Counted now and not below: the inbox may be waited on next.
                 self._count()
+
+    def _save_lesson(self) -> None:
+        """One that was shared, and only while nobody waits: writing takes a moment."""
+        lessons = self._scheduler.memory.shelf.lessons() if self._files else []
+        lesson = next((kept for kept in lessons if kept.uses > 1 and not kept.is_saved), None)
+        if self._files is not None and lesson is not None:
+            lesson.is_saved = True
+            self._files.save(self._engine, lesson.sequence, lesson.tokens)
+
+    def _load_lesson(self, prompt: list[int]) -> None:
+        """What was read before the last restart need not be read again."""
+        lesson = self._files.find(prompt, self._scheduler.find_shared(prompt)) if self._files else None
+        if self._files is None or lesson is None:
+            return
+        sequence = self._scheduler.memory.adopt_lesson(lesson.tokens)
+        self._apply_changes()
+        if sequence is not None and not self._files.load(self._engine, sequence, lesson):
+            self._scheduler.memory.forget(sequence)
+            self._apply_changes()
 
     def _seat(self) -> None:
         seated = self._scheduler.admit(time.monotonic())

@@ -27,6 +27,7 @@ from models.errors import (
 )
 from models.estimate import LONGEST_WAIT_SECONDS, retry_seconds
 from models.metrics import EngineMetrics
+from models.prefix_files import PrefixFiles
 from models.protocol import Engine, Priority, Vocabulary
 from models.steps import Steps
 from models.tickets import Event, Failed, Finished, Order, Text, Ticket
@@ -77,6 +78,7 @@ class Worker:
         self.wait_seconds = 0.0  # until the first word of whoever would come now, as the engine's thread says
         # Whoever loads a measured engine leaves its tuner here, on the engine's own thread.
         self.tuner: Tuner | None = None
+        self.files: PrefixFiles | None = None  # likewise: where lessons outlive the process
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.ended = threading.Event()
 
@@ -198,6 +200,7 @@ class Worker:
                 self._tell_wait,
                 self.tuner,
                 watchdog.watch,
+                files=self.files,
             )
             try:
                 steps.run()
