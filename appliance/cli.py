@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 
 import click
@@ -50,6 +51,8 @@ class _Rooms(click.Group):
 def sandyq(ctx: click.Context) -> None:
     """A classroom box: a language model without internet, under the teacher's control."""
     ctx.obj = ctx.obj or read_settings()
+    # Rooms below hand out sentences as they stand in the code; this door says them in the reader's language.
+    ctx.meta["sandyq.say"] = partial(languages.render, languages.of_terminal(os.environ))
 
 
 @sandyq.group()

@@ -16,13 +16,11 @@ from models.memory import Held, Memory
 from models.prefixes import MIN_SHARED_TOKENS, common_length
 from models.protocol import Priority, Span
 
-# Flash attention on the CPU skips other learners' cells row by row up to 63 rows, but from 64 on only
-# in whole tiles, where a mixed step would compute everybody's memory. 60 is the largest multiple of
-# 4 below: the packed kernels work on 4 rows at a time and do the remainder one by one.
-MIXED_STEP_ROWS = 60
-# A request that is alone holds up nobody, and has no other cells to skip: larger steps read the weights
-# less often (192 instead of 171 tokens a second, SmolLM2-135M on one core).
-PREFILL_STEP_ROWS = 256
+# Flash attention on the CPU works row by row up to 63 rows: it skips other learners' cells, and a row's
+# result is the same in any company, bit for bit. From 64 on it works in tiles that span rows, and an answer
+# would depend on who else asks (decision 0012), so a lone prompt takes no larger step either. 60 is the
+# largest multiple of 4 below: the packed kernels work on 4 rows at a time and do the remainder one by one.
+MOST_STEP_ROWS = 60
 # Sequences beside those that are written at the moment: a class of 30 half-written answers, the lessons and
 # finished conversations. Each costs a row of logits, 0.2 MB (SmolLM2: 12 MB for 56, measured).
 SPARE_SEQUENCES = 40
@@ -79,7 +77,7 @@ class Scheduler:
         self.memory = Memory(sequences, cells, divisible=divisible)
         self.fairness = Fairness()
         self.rows = rows  # answers that are written at the same time
-        self.step_rows = MIXED_STEP_ROWS  # fewer where such a step takes too long (models/calibration)
+        self.step_rows = MOST_STEP_ROWS  # fewer where such a step takes too long (models/calibration)
         self.shared_tokens = 0  # in total: prompt tokens that were not decoded again
         self._waiting: dict[int, Request] = {}  # by number, in the order of arrival
         self._known: dict[int, int] = {}  # tokens in memory when the request arrived, by number
@@ -280,8 +278,7 @@ class Scheduler:
             for slot in self._active.values()
             if slot.prompt_left <= 0
         ]
-        lone_rows = PREFILL_STEP_ROWS * self.step_rows // MIXED_STEP_ROWS
-        room = lone_rows if len(self._active) == 1 else self.step_rows - len(spans)
+        room = self.step_rows - len(spans)
         if len(spans) < len(self._active):
             for slot in sorted(self._active.values(), key=self._prefill_order):
                 rows = min(self._rows_until_cut(slot), room)
@@ -293,11 +290,16 @@ class Scheduler:
         return spans
 
     def _prefill_order(self, slot: Slot) -> tuple[Rank, float]:
+        """Shortest first in each class, so that one long prompt hardly delays the others' first words.
+
+        The counters decided who is seated; a newcomer starts level with whoever has just paid for a long
+        prompt, and would sit behind all of it. Who waits too long is no longer young and goes first.
+        """
         request = slot.request
         rank = self._rank(request)
-        # Shortest first among equals, in text: by tokens Kazakh would always come last.
+        # In text: by tokens Kazakh would always come last.
         left = request.characters * slot.prompt_left / len(request.prompt)
-        return Rank(rank.priority, rank.is_young, rank.counter, 0), left
+        return Rank(rank.priority, rank.is_young, 0.0 if rank.is_young else rank.counter, 0), left
 
     def _rows_until_cut(self, slot: Slot) -> int:
         left = slot.prompt_left

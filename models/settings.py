@@ -7,7 +7,7 @@ from pathlib import Path
 from models.errors import SettingOutOfRange
 
 # More sequences than this gain nothing on a small processor (the knee lies near 8), and their
-# decode rows together must fit one mixed step of scheduler.MIXED_STEP_ROWS.
+# decode rows together must fit one mixed step of scheduler.MOST_STEP_ROWS.
 MAX_SEQUENCES = 48
 # llama.cpp rounds the pool up to 256 cells; below that no useful conversation fits.
 MIN_CONTEXT_CELLS = 256

@@ -31,6 +31,8 @@ PURE = (
     "models/card.py",
     "models/estimate.py",
     "models/fairness.py",
+    "models/calibration.py",
+    "models/drift.py",
     "models/kv.py",
     "models/memory.py",
     "models/prefixes.py",

@@ -9,7 +9,7 @@ import pytest
 from models.estimate import Speeds
 from models.fairness import SLICE_CHARACTERS, TYPED_WEIGHT, Ledger
 from models.protocol import Priority
-from models.scheduler import MIXED_STEP_ROWS
+from models.scheduler import MOST_STEP_ROWS
 from tests.models.simulated_class import (
     ANSWER_ROW_SECONDS,
     PROMPT_ROW_SECONDS,
@@ -87,24 +87,27 @@ def test_learners_who_always_have_something_to_ask_get_the_same_text():
 
 
 def first_words(rows: int, *, flood: bool) -> list[float]:
-    """Seven learners ask now and then; an eighth may ask twenty long questions, as fast as it is let."""
+    """Four times seven learners ask at once, on a known lesson; an eighth may ask twenty long questions."""
     school = SimulatedClass(rows=rows)
-    chance = random.Random(3)
+    school.ask(Question("before"))
+    school.finish()
     left = 20 if flood else 0
-    coming = sorted((chance.uniform(2, 60), f"learner {number % 7}") for number in range(28))
-    while coming or not school.scheduler.is_idle():
+    bells = [school.now + 3 + 25 * number for number in range(4)]
+    while bells or any(q.finished_at < 0 for q in school.questions.values() if q.learner != "flooder"):
         # The worker's rule: one being answered and one waiting, the rest is told to come back.
         own = [q for q in school.questions.values() if q.learner == "flooder" and q.finished_at < 0]
         if left and len(own) < 2:
             left -= 1
             school.ask(Question("flooder", typed_words=400, answer_words=150))
-        while coming and coming[0][0] <= school.now:
-            school.ask(Question(coming.pop(0)[1]))
+        if bells and bells[0] <= school.now:
+            del bells[0]
+            for number in range(7):
+                school.ask(Question(f"learner {number}"))
         if school.scheduler.is_idle():
-            school.now = coming[0][0]
+            school.now = bells[0]
         else:
             school.step()
-    return [q.wait for q in school.questions.values() if q.learner != "flooder"]
+    return [q.wait for q in school.questions.values() if q.learner.startswith("learner")]
 
 
 @pytest.mark.parametrize("rows", [4, 8])
@@ -115,6 +118,19 @@ def test_a_learner_who_asks_twenty_long_questions_hardly_moves_the_others(rows):
     assert p95(flooded) <= 1.3 * p95(calm), (p95(calm), p95(flooded))
 
 
+def test_who_comes_in_the_middle_of_a_long_prompt_waits_a_step_or_two():
+    """Not the whole prompt: the shortest rest goes first, whatever its counter."""
+    school = SimulatedClass(rows=8)
+    school.ask(Question("before"))
+    school.finish()
+    school.ask(Question("reader", typed_words=2000))
+    school.step()
+    late = school.ask(Question("late"))
+    school.run(3)
+    full_step = STEP_SECONDS + MOST_STEP_ROWS * PROMPT_ROW_SECONDS
+    assert 0 < school.questions[late].wait <= 2 * full_step
+
+
 def test_a_long_prompt_stalls_nobodys_text():
     school = SimulatedClass(rows=8, lesson=1)
     for number in range(6):
@@ -122,7 +138,7 @@ def test_a_long_prompt_stalls_nobodys_text():
     school.run(5)
     school.ask(Question("reader", typed_words=2000, answer_words=5))
     school.run(40)
-    most = STEP_SECONDS + 8 * ANSWER_ROW_SECONDS + MIXED_STEP_ROWS * PROMPT_ROW_SECONDS
+    most = STEP_SECONDS + 8 * ANSWER_ROW_SECONDS + MOST_STEP_ROWS * PROMPT_ROW_SECONDS
     assert school.longest_gap <= most
     assert school.questions[7].first_word_at > 0
 

@@ -4,7 +4,7 @@ import pytest
 
 from models.fairness import AGE_SECONDS, SLICE_CHARACTERS
 from models.protocol import Priority
-from models.scheduler import MIXED_STEP_ROWS, PREFILL_STEP_ROWS, Request, Scheduler, Slot
+from models.scheduler import MOST_STEP_ROWS, Request, Scheduler, Slot
 
 
 def request(
@@ -69,20 +69,20 @@ def test_running_answers_come_first_and_a_long_prompt_takes_only_what_is_left():
     scheduler.arrive(request(2, prompt=500))
     scheduler.admit(0.0)
     spans = scheduler.plan()
-    assert [len(span.tokens) for span in spans] == [1, MIXED_STEP_ROWS - 1]
+    assert [len(span.tokens) for span in spans] == [1, MOST_STEP_ROWS - 1]
     assert [span.wants_token for span in spans] == [True, False]
 
 
-def test_a_lone_prompt_takes_large_steps():
+def test_a_lone_prompt_takes_no_larger_steps_than_one_in_company():
     scheduler = Scheduler(rows=3, sequences=8, cells=2000)
-    scheduler.arrive(request(1, prompt=600))
+    scheduler.arrive(request(1, prompt=150))
     scheduler.admit(0.0)
     sizes = []
     for _ in range(3):
         (span,) = scheduler.plan()
         sizes.append((span.position, len(span.tokens), span.wants_token))
         scheduler.advance(span)
-    assert sizes == [(0, PREFILL_STEP_ROWS, False), (256, 256, False), (512, 88, True)]
+    assert sizes == [(0, MOST_STEP_ROWS, False), (60, 60, False), (120, 30, True)]
 
 
 def test_prompts_that_arrive_together_share_small_steps():
@@ -90,7 +90,7 @@ def test_prompts_that_arrive_together_share_small_steps():
     for number in range(3):
         scheduler.arrive(request(number, prompt=35))
     scheduler.admit(0.0)
-    assert [len(span.tokens) for span in scheduler.plan()] == [35, MIXED_STEP_ROWS - 35]
+    assert [len(span.tokens) for span in scheduler.plan()] == [35, MOST_STEP_ROWS - 35]
 
 
 def test_a_request_that_can_never_run_is_not_queued():

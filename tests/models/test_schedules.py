@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.protocol import Priority, Sampling
-from models.scheduler import MIXED_STEP_ROWS, PREFILL_STEP_ROWS, Request, Scheduler
+from models.scheduler import MOST_STEP_ROWS, Request, Scheduler
 from tests.models.fake_engine import FakeEngine
 
 LESSONS = [[], list(range(1000, 1060)), list(range(2000, 2100)), list(range(1000, 1040))]
@@ -68,7 +68,7 @@ class Lesson:
         spans = self.scheduler.plan()
         slots = {slot.sequence: slot for slot in self.scheduler.slots}
         rows = sum(len(span.tokens) for span in spans)
-        assert rows <= (PREFILL_STEP_ROWS if len(slots) == 1 else MIXED_STEP_ROWS)
+        assert rows <= MOST_STEP_ROWS
         assert bool(spans) == bool(self.here), "somebody is here and nothing is done"
         learners = [slot.request.learner for slot in slots.values() if slot.request.learner]
         assert len(learners) == len(set(learners))
