@@ -218,9 +218,15 @@ def judge_room(home: Path, model: Path) -> tuple[Section, list[Judged]]:
 
 
 def prompt_rows(port: int) -> float:
-    """Prompt tokens the engine says it decoded: shared ones are not decoded."""
-    name = "sandyq_engine_prompt_tokens_total"
-    for line in fetch_text(port, "/metrics").splitlines():
+    """Prompt tokens that were really decoded: those of all prompts less those that were in memory already."""
+    text = fetch_text(port, "/metrics")
+    return counter(text, "sandyq_engine_prompt_tokens_total") - counter(
+        text, "sandyq_engine_shared_tokens_total"
+    )
+
+
+def counter(text: str, name: str) -> float:
+    for line in text.splitlines():
         if line.startswith(name + " "):
             return float(line.split()[1])
     raise BenchFailed(f"/metrics has no {name}")

@@ -19,7 +19,7 @@ from tests.bench.judging import ClassFigures, Judged, Must, best_of, compare
 from tests.bench.learners import KEYS
 from tests.bench.lessons import ANSWER_TOKENS
 from tests.bench.peer import PeerSetting, peer_started
-from tests.bench.processes import free_port, started, wait_for
+from tests.bench.processes import BenchFailed, free_port, say, started, wait_for
 from tests.bench.visits import is_engine_ready
 
 SHORT = Column("350 words", 350, shared=True)
@@ -56,8 +56,13 @@ def ours_started(home: Path, name: str, threads: int | None = None) -> Iterator[
         wait_for(name, process, lambda: is_engine_ready(port))
         KEYS[port] = ensure_engine_key(home)
         log = (home / f"bench-{name}.log").read_text(errors="replace")
-        found = re.search(r"threads=(\d+)", log)
-        yield Ours(port, psutil.Process(process.pid), int(found[1]) if found else 0)
+        # The last word counts: threads may be chosen by measuring after the model is loaded.
+        chosen = re.findall(r"threads=(\d+)", log)
+        if not chosen:
+            raise BenchFailed("the engine's log does not say how many threads it took")
+        engine = Ours(port, psutil.Process(process.pid), int(chosen[-1]))
+        say(f"{name} runs {engine.threads} threads")
+        yield engine
 
 
 MUSTS: Mapping[str, tuple[Must, Must | None]] = {
