@@ -19,7 +19,7 @@ _REPOSITORY = Path(__file__).parents[1]
 @pytest.fixture(scope="session")
 def real_model_home() -> Path:
     """A SANDYQ_HOME whose current model is real and verified. Read only: see `lend_model`."""
-    home = Path(os.environ.get("SANDYQ_TEST_CACHE") or _REPOSITORY / ".cache" / "test-home")
+    home = Path(os.environ.get("MODEL_CACHE_FOR_TESTS") or _REPOSITORY / ".cache" / "test-home")
     home.mkdir(parents=True, exist_ok=True)
     store = Store(home)
     card = store.catalogue.get(MODEL_NAME)

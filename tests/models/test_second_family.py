@@ -42,7 +42,9 @@ LESSON = " ".join(["Rivers carry water from the mountains to the sea."] * 80)
 
 @pytest.fixture(scope="session")
 def gemma_file() -> Path:
-    home = Path(os.environ.get("SANDYQ_TEST_CACHE") or Path(__file__).parents[2] / ".cache" / "second-family")
+    home = Path(
+        os.environ.get("MODEL_CACHE_FOR_TESTS") or Path(__file__).parents[2] / ".cache" / "second-family"
+    )
     home.mkdir(parents=True, exist_ok=True)
     path = home / f"{SHA256}.gguf"
     with (home / ".lock").open("w") as lock:

@@ -1,0 +1,76 @@
+"""The real engine's greedy answer is the same alone, in a full room, and on a kept lesson, bit for bit.
+
+On one thread; with more, llama.cpp splits a step of a single row over them (decision 0012).
+"""
+
+from pathlib import Path
+
+import pytest
+
+from models.metrics import EngineMetrics
+from models.prompt import Message, Prompt
+from models.protocol import Sampling
+from models.scheduler import MOST_STEP_ROWS
+from models.store import Store
+from models.worker import Finished, Order, State, Text, Worker
+from tests.classroom import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+LESSON = "Water moves in a circle: the sun warms the sea, vapour rises, clouds carry it over the steppe. " * 4
+WORDS = "rain clouds rivers ice wells snow dew fog lakes floods springs hail".split()
+QUESTIONS = [f"Explain {word} to a child of nine, please." for word in WORDS]
+ANSWER_TOKENS = 32
+
+
+def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
+    """Ask each group at once, one group after the other, of one engine."""
+    from models.engine import LlamaEngine
+
+    store = Store(home)
+    card = store.get_current()
+    worker = Worker(
+        lambda: LlamaEngine(
+            store.path_of(card),
+            name=card.name,
+            sequences=8,
+            spare=24,
+            cells=8192,
+            step_rows=MOST_STEP_ROWS,
+            threads=1,
+        ),
+        EngineMetrics(),
+        waiting=64,
+    )
+    worker.start()
+    wait_until(lambda: worker.state is State.READY)
+    prompt = Prompt(worker.engine.vocabulary)
+    texts: dict[str, str] = {}
+    for group in groups:
+        tickets = {
+            question: worker.submit(
+                Order(
+                    prompt.tokens([Message("system", LESSON), Message("user", question)]),
+                    ANSWER_TOKENS,
+                    Sampling(),
+                    learner=question,
+                )
+            )
+            for question in group
+        }
+        for question, ticket in tickets.items():
+            events = []
+            while not events or not isinstance(events[-1], Finished):
+                events += ticket.take(60.0)
+            texts[question] = "".join(event.text for event in events if isinstance(event, Text))
+    worker.stop()
+    worker.close()
+    return texts
+
+
+def test_answers_are_the_same_alone_and_in_a_full_room(real_model_home: Path) -> None:
+    alone = answers(real_model_home, [[question] for question in QUESTIONS])
+    together = answers(real_model_home, [QUESTIONS])
+    assert [q for q in QUESTIONS if alone[q] != together[q]] == []
+    fresh = answers(real_model_home, [[QUESTIONS[-1]]])
+    assert fresh[QUESTIONS[-1]] == alone[QUESTIONS[-1]], "read anew or from a kept lesson"
