@@ -18,7 +18,7 @@ from tests.classroom import wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 LESSON = "Water moves in a circle: the sun warms the sea, vapour rises, clouds carry it over the steppe. " * 4
-WORDS = "rain clouds rivers ice wells snow dew fog lakes floods springs hail".split()
+WORDS = ["rain", "clouds", "rivers", "ice", "wells", "snow", "dew", "fog", "lakes", "floods", "springs"]
 QUESTIONS = [f"Explain {word} to a child of nine, please." for word in WORDS]
 ANSWER_TOKENS = 32
 
