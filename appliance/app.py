@@ -6,7 +6,7 @@ from flask import Flask, Response, request
 from jinja2 import StrictUndefined
 
 from appliance import languages
-from appliance.web import context, errors, learner, machine, setup, teacher
+from appliance.web import context, entry, errors, learner, machine, setup, teacher
 from appliance.web.context import LANGUAGE_COOKIE, Services
 
 # A question is at most 2,000 characters; 256 KiB still reaches the page that says so kindly, and
@@ -32,7 +32,7 @@ def create_app(services: Services) -> Flask:
     app.extensions["sandyq"] = services
     _set_up_templates(app)
     errors.register(app)
-    for pages in (learner.pages, setup.pages, teacher.pages, machine.pages):
+    for pages in (entry.pages, learner.pages, setup.pages, teacher.pages, machine.pages):
         app.register_blueprint(pages)
     app.before_request(context.verify_same_origin)
     app.after_request(_finish)

@@ -9,8 +9,8 @@ from appliance.database import saving
 from appliance.errors import N_, AlreadySetUp, ApplianceError, BrokenText, FieldMissing
 from appliance.languages import languages
 from appliance.web.context import db, form, language, now
+from appliance.web.entry import with_login
 from appliance.web.errors import sentences
-from appliance.web.learner import with_login
 
 pages = Blueprint("setup", __name__)
 

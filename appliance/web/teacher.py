@@ -23,8 +23,8 @@ from appliance.web.context import (
     now,
     services,
 )
+from appliance.web.entry import with_login
 from appliance.web.errors import sentences
-from appliance.web.learner import with_login
 from appliance.web.stream import event_stream, follow_class
 from sync import outbox
 
@@ -61,7 +61,7 @@ def log_in() -> ResponseReturnValue:
 def log_out() -> ResponseReturnValue:
     with saving(db()):
         access.log_out(db(), request.cookies.get(LOGIN_COOKIE, ""))
-    return redirect(url_for("learner.first"), 303)
+    return redirect(url_for("entry.first"), 303)
 
 
 @pages.get("")
