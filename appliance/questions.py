@@ -5,6 +5,7 @@ a killed process had claimed waits again at the next start. A question is counte
 its form is sent.
 """
 
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ OPEN_STATES = ("waiting", "answering")
 
 
 @dataclass(frozen=True)
+class Decision:
+    """One thing the code decided about an answer, by the name of its rule: shown under "Why?"."""
+
+    rule: str
+    action: str
+
+
+@dataclass(frozen=True)
 class Question:
     id: str
     session_id: str
@@ -36,6 +45,12 @@ class Question:
     answer: str | None
     model: str | None
     error: str | None
+    task_id: str | None = None  # the task it belongs to, and how far up the ladder the learner stood
+    rung: int | None = None
+    mode: str = "open"
+    prompt_version: str | None = None  # None and no request: no model was asked
+    request: str | None = None  # the JSON that went to the engine
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -53,6 +68,9 @@ class Answer:
     duration_ms: int = 0
     answer_tokens: int = 0
     error: str | None = None
+    prompt_version: str | None = None
+    request: str | None = None
+    decisions: tuple[Decision, ...] = ()
 
 
 def was_asked(db: Database, submission: str) -> bool:
@@ -119,9 +137,19 @@ def release_all(db: Database) -> None:
 def finish(db: Database, question: Question, answer: Answer, *, now: datetime) -> bool:
     """Save how a question ended, once, with its event. Returns False if it had ended before (stopped)."""
     changed = db.execute(
-        "UPDATE question SET state = ?, answer = ?, model = ?, error = ?, finished_at = ? "
-        "WHERE id = ? AND state IN ('waiting', 'answering')",
-        [answer.outcome, answer.text, answer.model, answer.error, now.isoformat(), question.id],
+        "UPDATE question SET state = ?, answer = ?, model = ?, error = ?, finished_at = ?, "
+        "prompt_version = ?, request = ?, decisions = ? WHERE id = ? AND state IN ('waiting', 'answering')",
+        [
+            answer.outcome,
+            answer.text,
+            answer.model,
+            answer.error,
+            now.isoformat(),
+            answer.prompt_version,
+            answer.request,
+            _decisions_json((*question.decisions, *answer.decisions)),
+            question.id,
+        ],
     ).rowcount
     if not changed:
         return False
@@ -209,4 +237,10 @@ _LINE = """
 
 def _question(row: dict[str, object]) -> Question:
     known = {name: row[name] for name in Question.__dataclass_fields__}
-    return Question(**{**known, "asked_at": datetime.fromisoformat(str(row["asked_at"]))})  # type: ignore[arg-type]  # columns are typed by the STRICT table
+    decided = tuple(Decision(**each) for each in json.loads(str(row["decisions"])))
+    asked_at = datetime.fromisoformat(str(row["asked_at"]))
+    return Question(**{**known, "asked_at": asked_at, "decisions": decided})  # type: ignore[arg-type]  # columns are typed by the STRICT table
+
+
+def _decisions_json(decisions: Sequence[Decision]) -> str:
+    return json.dumps([vars(decision) for decision in decisions])

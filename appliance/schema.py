@@ -1,7 +1,8 @@
 """The tables of the classroom, in the order they came to be.
 
 Each table has one module that writes it: `roster` (school_class, learner), `access` (teacher, login,
-failed_try), `sessions` (session), `events` (event), `questions` (question). Times are ISO 8601 in UTC.
+failed_try), `sessions` (session), `events` (event), `questions` (question), `tasks` (task, attempt),
+`hand_back` (hand_back). Times are ISO 8601 in UTC.
 """
 
 from sqlite_utils import Database
@@ -83,4 +84,64 @@ FIRST_TABLES = (
     ) STRICT""",
     "CREATE INDEX question_by_state ON question(state, asked_at)",
     "CREATE INDEX question_by_learner ON question(learner_id, asked_at)",
+)
+
+
+@migrations()
+def tasks_and_hand_backs(db: Database) -> None:
+    for statement in TASKS_AND_HAND_BACKS:
+        db.execute(statement)
+
+
+TASKS_AND_HAND_BACKS = (
+    # `answers` and `choices` are JSON lists. A retired task stays: attempts tell what happened in a lesson.
+    """CREATE TABLE task (
+        id TEXT PRIMARY KEY,
+        school_class_id TEXT NOT NULL REFERENCES school_class(id),
+        kind TEXT NOT NULL CHECK (kind IN ('number', 'words', 'choice')),
+        text TEXT NOT NULL,
+        answers TEXT NOT NULL,
+        choices TEXT NOT NULL DEFAULT '[]',
+        nudge TEXT NOT NULL DEFAULT '',
+        principle TEXT NOT NULL DEFAULT '',
+        twin TEXT NOT NULL DEFAULT '',
+        solution TEXT NOT NULL DEFAULT '',
+        position INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        retired_at TEXT
+    ) STRICT""",
+    "CREATE INDEX task_by_class ON task(school_class_id, position)",
+    # A step is an answer the code has checked, or the learner's word that a hint did not help.
+    """CREATE TABLE attempt (
+        id TEXT PRIMARY KEY,
+        submission TEXT NOT NULL UNIQUE,
+        task_id TEXT NOT NULL REFERENCES task(id),
+        learner_id TEXT NOT NULL REFERENCES learner(id),
+        session_id TEXT NOT NULL REFERENCES session(id),
+        kind TEXT NOT NULL CHECK (kind IN ('answer', 'no_help')),
+        text TEXT NOT NULL DEFAULT '',
+        is_right INTEGER NOT NULL DEFAULT 0,
+        rung INTEGER NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX attempt_by_learner ON attempt(learner_id, task_id, at)",
+    """CREATE TABLE hand_back (
+        id TEXT PRIMARY KEY,
+        learner_id TEXT NOT NULL REFERENCES learner(id),
+        session_id TEXT NOT NULL REFERENCES session(id),
+        question_id TEXT REFERENCES question(id),
+        reason TEXT NOT NULL
+            CHECK (reason IN ('asked_for_person', 'distress', 'third_hint', 'low_confidence')),
+        at TEXT NOT NULL,
+        released_at TEXT
+    ) STRICT""",
+    # Two reasons at once are still one child to go to.
+    "CREATE UNIQUE INDEX one_open_hand_back ON hand_back(learner_id) WHERE released_at IS NULL",
+    # What "Why?" shows: the request is the exact JSON that went to the engine, so the answer can be replayed.
+    "ALTER TABLE question ADD COLUMN task_id TEXT REFERENCES task(id)",
+    "ALTER TABLE question ADD COLUMN rung INTEGER",
+    "ALTER TABLE question ADD COLUMN mode TEXT NOT NULL DEFAULT 'open'",
+    "ALTER TABLE question ADD COLUMN prompt_version TEXT",
+    "ALTER TABLE question ADD COLUMN request TEXT",
+    "ALTER TABLE question ADD COLUMN decisions TEXT NOT NULL DEFAULT '[]'",
 )

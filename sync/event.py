@@ -73,6 +73,9 @@ CHARACTERS = Log2(17)  # the box refuses a question of 100 kB, so 2**17 never ha
 DURATION_MS = Log2(22)  # past about an hour a longer answer tells nothing more
 TOKENS = Log2(16)
 MODEL = HexPrefix(8)
+RUNG = Whole(0, 5)
+# Distress is missing on purpose: of that no row at all is recorded here, so that not even a gap can tell.
+HAND_BACK_REASON = OneOf(("asked_for_person", "third_hint", "low_confidence"))
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
@@ -100,6 +103,16 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "language": LANGUAGE,
             }
         ),
+        "attempt_checked": Kind(
+            {
+                "task_id": STAYS,
+                "text": STAYS,
+                "rung": RUNG,
+                "result": OneOf(("right", "wrong")),
+                "language": LANGUAGE,
+            }
+        ),
+        "hand_back": Kind({"hand_back_id": STAYS, "reason": HAND_BACK_REASON}),
     }
 )
 

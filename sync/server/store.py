@@ -34,6 +34,9 @@ EVENT_FIELDS = (
     "language",
     "model_sha256",
     "outcome",
+    "reason",
+    "result",
+    "rung",
 )
 
 
@@ -107,6 +110,13 @@ def m001_region(db: Database) -> None:
         """,
     ):
         db.execute(statement)
+
+
+@migrations()
+def m002_tasks_and_hand_backs(db: Database) -> None:
+    """What a box says of checked attempts and of learners who were handed back to a person."""
+    for column in ("reason TEXT", "result TEXT", "rung INTEGER"):
+        db.execute(f"ALTER TABLE event ADD COLUMN {column}")
 
 
 @dataclass(frozen=True)
