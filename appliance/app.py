@@ -5,7 +5,8 @@ from importlib.metadata import version
 from flask import Flask, Response, request
 from jinja2 import StrictUndefined
 
-from appliance import languages
+from appliance import labels, languages
+from appliance.rendering import render
 from appliance.web import context, entry, errors, learner, machine, setup, teacher
 from appliance.web.context import LANGUAGE_COOKIE, Services
 
@@ -50,6 +51,9 @@ def _set_up_templates(app: Flask) -> None:
         newstyle=True,
     )
     app.jinja_env.filters["language_name"] = lambda code: languages.languages().get(code, code)
+    app.jinja_env.filters["render"] = render
+    app.jinja_env.globals["progress_of"] = lambda question_id: context.services().board.progress(question_id)
+    app.jinja_env.globals.update(ai_mark=labels.MARK, ai_source=labels.SOURCE)
     # The version in a file's address lets a browser keep the file and still see a new one.
     app.context_processor(
         lambda: {"language": context.language(), "languages": languages.languages(), "version": VERSION}

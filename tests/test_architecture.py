@@ -24,10 +24,15 @@ FENCES = {
     "psutil": r"appliance/(health|discovery)\.py|provisioning/hardware\.py|models/fit\.py",
     "cryptography": r"sync/(keys|envelope|receipt)\.py|models/verification\.py",
     "argon2": r"appliance/access\.py",
+    "nh3": r"appliance/rendering\.py",
+    "markdown_it": r"appliance/rendering\.py",
+    "latex2mathml": r"appliance/rendering\.py",
 }
 PURE = (
+    "appliance/labels.py",
     "appliance/policy.py",
     "appliance/prompts.py",
+    "appliance/rendering.py",
     "models/card.py",
     "models/estimate.py",
     "models/fairness.py",
