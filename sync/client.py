@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from sync import outbox
+from sync import outbox, policy
 from sync.batch import Batch
 from sync.database import migrate, open_database
 from sync.enrolment_code import mark_of, read_code
@@ -33,10 +33,12 @@ from sync.errors import (
 )
 from sync.keys import (
     SEALING_PUBLIC_BYTES,
+    SIGNATURE_BYTES,
     SIGNING_PUBLIC_BYTES,
     SigningKey,
     ensure_device_key,
     get_device_key,
+    is_policy_key_of,
     read_private,
     region_fingerprint,
     save_private,
@@ -60,6 +62,8 @@ class Enrolment:
     region_id: bytes
     sealing_public: bytes
     receipt_public: bytes
+    policy_public: bytes  # signs the region's orders; the receipt key vouched for it
+    policy_proof: bytes
     box_label: str  # the random name the region's page shows
     token: str
 
@@ -126,7 +130,7 @@ def open_outbox(settings: SyncSettings) -> Database:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     db = open_database(settings.database_path)
     try:
-        migrate(db, outbox.migrations)
+        migrate(db, outbox.migrations, policy.migrations)
     except BaseException:
         db.close()
         raise
@@ -175,21 +179,30 @@ def _as_record(enrolment: Enrolment) -> dict[str, str]:
         "region_id": _text(enrolment.region_id),
         "sealing_key": _text(enrolment.sealing_public),
         "receipt_key": _text(enrolment.receipt_public),
+        "policy_key": _text(enrolment.policy_public),
+        "policy_proof": _text(enrolment.policy_proof),
         "box_label": enrolment.box_label,
         "token": enrolment.token,
     }
 
 
 def _read_enrolment(record: dict[str, Any]) -> Enrolment:
-    return Enrolment(
+    enrolment = Enrolment(
         _word(record, "region_url"),
         _word(record, "region_name")[:MAX_NAME_LETTERS],
         _octets(record, "region_id", REGION_ID_BYTES),
         _octets(record, "sealing_key", SEALING_PUBLIC_BYTES),
         _octets(record, "receipt_key", SIGNING_PUBLIC_BYTES),
+        _octets(record, "policy_key", SIGNING_PUBLIC_BYTES),
+        _octets(record, "policy_proof", SIGNATURE_BYTES),
         _word(record, "box_label")[:MAX_NAME_LETTERS],
         _word(record, "token"),
     )
+    if not is_policy_key_of(
+        enrolment.region_id, enrolment.receipt_public, enrolment.policy_public, enrolment.policy_proof
+    ):
+        raise WrongRegion
+    return enrolment
 
 
 def _fingerprint(enrolment: Enrolment) -> bytes:

@@ -225,6 +225,27 @@ class ReceiptForAnotherBatch(SyncError):
     hint = N_("The box keeps everything and will ask again.")
 
 
+# Orders of the region -------------------------------------------------------------
+
+
+class PolicyMalformed(SyncError):
+    key = "policy_malformed"
+    message = N_("The region's order could not be read.")
+    hint = N_("The box goes on with the order it had.")
+
+
+class PolicyForged(SyncError):
+    key = "policy_forged"
+    message = N_("The order was not signed by the region of this box.")
+    hint = N_("The box goes on with the order it had.")
+
+
+class PolicyOutdated(SyncError):
+    key = "policy_outdated"
+    message = N_("The order has number %(version)d, but this box has seen number %(known)d.")
+    hint = N_("The box goes on with the order it had.")
+
+
 # The way to the region -----------------------------------------------------------
 
 

@@ -136,10 +136,11 @@ def _device_path(home: Path) -> Path:
 
 @dataclass(frozen=True)
 class RegionKeys:
-    """What a region opens envelopes and signs receipts with."""
+    """What a region opens envelopes with, and what it signs receipts and orders with."""
 
     opening: OpeningKey
     receipts: SigningKey
+    policy: SigningKey
 
 
 def ensure_region_keys(folder: Path) -> RegionKeys:
@@ -147,6 +148,7 @@ def ensure_region_keys(folder: Path) -> RegionKeys:
     return RegionKeys(
         _ensure(folder / "keys" / "opening.key", "opening", SEALING_SEED_BYTES, OpeningKey.from_seed),
         _ensure(folder / "keys" / "receipts.key", "receipts", SIGNING_SEED_BYTES, SigningKey.from_seed),
+        _ensure(folder / "keys" / "policy.key", "policy", SIGNING_SEED_BYTES, SigningKey.from_seed),
     )
 
 
@@ -155,12 +157,29 @@ def get_region_keys(folder: Path) -> RegionKeys:
     return RegionKeys(
         OpeningKey.from_seed(_read(folder / "keys" / "opening.key", "opening", SEALING_SEED_BYTES)),
         SigningKey.from_seed(_read(folder / "keys" / "receipts.key", "receipts", SIGNING_SEED_BYTES)),
+        # A region made before there were orders has none yet.
+        _ensure(folder / "keys" / "policy.key", "policy", SIGNING_SEED_BYTES, SigningKey.from_seed),
     )
 
 
 def region_fingerprint(sealing_public: bytes, receipt_public: bytes) -> bytes:
     """Return what an enrolment code pins: both public keys of a region at once."""
     return hashlib.sha256(b"sandyq/region/1" + sealing_public + receipt_public).digest()
+
+
+# The receipt key, which the enrolment code pins, vouches for the policy key; a region may then
+# keep the policy key elsewhere than on the server that answers.
+_VOUCH = b"sandyq/region/policy-key/1"
+
+
+def vouch_for_policy_key(keys: RegionKeys, region_id: bytes) -> bytes:
+    """Return the proof that the policy key belongs to the region."""
+    return keys.receipts.sign(_VOUCH + region_id + keys.policy.public)
+
+
+def is_policy_key_of(region_id: bytes, receipt_public: bytes, policy_public: bytes, proof: bytes) -> bool:
+    """Say whether the region's receipt key vouches for this policy key."""
+    return is_signed_by(receipt_public, proof, _VOUCH + region_id + policy_public)
 
 
 # Private files --------------------------------------------------------------------------

@@ -46,6 +46,7 @@ PURE = (
     "models/scheduler.py",
     "sync/anonymise.py",
     "sync/batch.py",
+    "sync/budget.py",
     "sync/cbor.py",
     "sync/event.py",
 )

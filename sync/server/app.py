@@ -28,6 +28,7 @@ from sync.errors import (
     TooManyCodes,
     Unexpected,
 )
+from sync.keys import vouch_for_policy_key
 from sync.server import inbox, pages, registry
 from sync.server.identity import Region
 from sync.server.openapi import describe_region
@@ -99,6 +100,8 @@ def _add_machine_routes(app: Flask, region: Region, clock: Clock) -> None:
             "region_name": region.name,
             "sealing_key": _text(region.keys.opening.public),
             "receipt_key": _text(region.keys.receipts.public),
+            "policy_key": _text(region.keys.policy.public),
+            "policy_proof": _text(vouch_for_policy_key(region.keys, region.id)),
             "box_label": admission.label,
             "token": admission.token,
         }

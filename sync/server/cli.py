@@ -15,8 +15,9 @@ from typing import Any, NoReturn, Protocol, cast
 import click
 from cheroot import wsgi
 
+from sync.budget import HOURS
 from sync.errors import AddressInUse
-from sync.server import pages, registry
+from sync.server import orders, pages, registry
 from sync.server.app import create_app
 from sync.server.identity import get_region, make_region
 from sync.server.store import open_store
@@ -27,6 +28,18 @@ THREADS = 8  # each opens one envelope in a few milliseconds; SQLite writes one 
 IDLE_SECONDS = 60
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
+
+
+_DAYS = click.IntRange(1, 36_500)
+
+
+def _two_hours(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    first, _, last = value.partition("-")
+    if not (first.isdecimal() and last.isdecimal()) or max(int(first), int(last)) >= HOURS:
+        raise click.BadParameter("give two hours from 0 to 23 with a dash, such as 20-6")
+    return int(first), int(last)
 
 
 class HasRegionSettings(Protocol):
@@ -84,11 +97,78 @@ def report_command(settings: RegionSettings, is_json: bool) -> None:
     _print(answer, is_json, _report_in_words(answer))
 
 
+@region_group.group("policy")
+def policy_group() -> None:
+    """What the region orders its boxes: stop, budgets, how long things are kept."""
+
+
+@policy_group.command("show")
+@as_json
+@click.pass_obj
+def policy_show_command(settings: RegionSettings, is_json: bool) -> None:
+    """Print the order in force."""
+    region = get_region(settings)
+    store = open_store(region.database)
+    try:
+        store.migrate()
+        answer = orders.describe(orders.find_order(region, store))
+    finally:
+        store.close()
+    _print(answer, is_json, _order_in_words(answer))
+
+
+@policy_group.command("publish")
+@click.option("--stop/--go", default=None, help="Stop all answers in every school, or let them go on.")
+@click.option("--day-kilobytes", type=click.IntRange(0), help="What a box may send in a day.")
+@click.option("--month-kilobytes", type=click.IntRange(0), help="What a box may send in a month.")
+@click.option("--rate-kbit", type=click.IntRange(0), help="How fast it may send; 0: as fast as the line.")
+@click.option("--hours", callback=_two_hours, help="When heavy things may travel, such as 20-6.")
+@click.option("--metered/--not-metered", default=None, help="Whether a paid line may be used.")
+@click.option("--retention-days", type=_DAYS, help="How long a box keeps raw events.")
+@click.option("--receipt-days", type=_DAYS, help="How long a box keeps rows of confirmed batches.")
+@click.option("--valid-days", type=_DAYS, help="After these days the ordinary limits hold again.")
+@as_json
+@click.pass_obj
+def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: Any) -> None:
+    """Give a new order; what is not named stays as it was."""
+    limits = {
+        "day_up_bytes": _kilo(asked["day_kilobytes"]),
+        "month_up_bytes": _kilo(asked["month_kilobytes"]),
+        "rate_kbit": asked["rate_kbit"],
+        "first_hour": asked["hours"][0] if asked["hours"] else None,
+        "last_hour": asked["hours"][1] if asked["hours"] else None,
+        "uses_metered": asked["metered"] if asked["metered"] is None else int(asked["metered"]),
+    }
+    changes = {name: asked[name] for name in ("stop", "retention_days", "receipt_days")}
+    region = get_region(settings)
+    store = open_store(region.database)
+    try:
+        store.migrate()
+        order = orders.publish(
+            region,
+            store,
+            datetime.now(UTC),
+            changes={name: value for name, value in changes.items() if value is not None},
+            limits={name: value for name, value in limits.items() if value is not None},
+            valid_days=asked["valid_days"],
+        )
+    finally:
+        store.close()
+    answer = orders.describe(order)
+    _print(answer, is_json, _order_in_words(answer))
+
+
 @region_group.command("serve")
 @click.pass_obj
 def serve_command(settings: RegionSettings) -> None:
     """Receive batches until stopped."""
-    app = create_app(get_region(settings))
+    region = get_region(settings)
+    store = open_store(region.database)
+    try:
+        store.migrate()  # a region made by an older version
+    finally:
+        store.close()
+    app = create_app(region)
     server = wsgi.Server((settings.host, settings.port), app, numthreads=THREADS, timeout=IDLE_SECONDS)
 
     def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -121,6 +201,29 @@ def _report_in_words(answer: dict[str, Any]) -> str:
     for title in ("by_kind", "by_language", "by_day"):
         lines += ["", *(f"{name:<16} {count}" for name, count in answer[title].items())]
     return "\n".join(lines)
+
+
+def _order_in_words(answer: dict[str, Any]) -> str:
+    if not answer["version"]:
+        return "No order was ever given; boxes follow their ordinary limits."
+    limits = answer["limits"]
+    return "\n".join(
+        [
+            f"Order {answer['version']}, given {answer['issued_at'][:16]}",
+            "STOP: no answers in any school" if answer["stop"] else "Answers: allowed",
+            f"Sending: {limits['day_up_bytes']} bytes a day, {limits['month_up_bytes']} a month,"
+            f" {limits['rate_kbit'] or 'any'} kbit/s",
+            f"Heavy things: {limits['first_hour']} to {limits['last_hour']} o'clock; metered lines:"
+            f" {'yes' if limits['uses_metered'] else 'no'}",
+            f"Kept on a box: raw events {answer['retention_days']} days, rows of confirmed batches"
+            f" {answer['receipt_days']} days",
+            f"Limits valid until: {answer['expires_at'] or 'the next order'}",
+        ]
+    )
+
+
+def _kilo(value: int | None) -> int | None:
+    return None if value is None else value * 1000
 
 
 def _print(answer: dict[str, Any], is_json: bool, words: str) -> None:

@@ -127,12 +127,23 @@ _REQUEST: dict[str, Any] = {
 }
 _ENROLMENT: dict[str, Any] = {
     "type": "object",
-    "required": ["region_id", "region_name", "sealing_key", "receipt_key", "box_label", "token"],
+    "required": [
+        "region_id",
+        "region_name",
+        "sealing_key",
+        "receipt_key",
+        "policy_key",
+        "policy_proof",
+        "box_label",
+        "token",
+    ],
     "properties": {
         "region_id": _BASE64,
         "region_name": _TEXT,
         "sealing_key": _BASE64,
         "receipt_key": _BASE64,
+        "policy_key": _BASE64,
+        "policy_proof": {**_BASE64, "description": "The receipt key vouches for the policy key"},
         "box_label": _TEXT,
         "token": _TEXT,
     },

@@ -119,6 +119,12 @@ def m002_tasks_and_hand_backs(db: Database) -> None:
         db.execute(f"ALTER TABLE event ADD COLUMN {column}")
 
 
+@migrations()
+def m003_policy(db: Database) -> None:
+    """Every order the region ever gave, as it was signed."""
+    db.execute("CREATE TABLE policy (version INTEGER PRIMARY KEY, document BLOB NOT NULL) STRICT")
+
+
 @dataclass(frozen=True)
 class Code:
     secret_sha256: bytes
@@ -316,6 +322,18 @@ class Store:
                 "INSERT INTO remark VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [box.id, epoch, seq, remark, sha256, now.isoformat()],
             )
+
+    # Orders
+
+    def find_policy(self) -> bytes | None:
+        """Return the newest order as it was signed."""
+        with translated_faults():
+            row = self._db.execute("SELECT document FROM policy ORDER BY version DESC LIMIT 1").fetchone()
+        return row[0] if row else None
+
+    def add_policy(self, version: int, document: bytes) -> None:
+        with self.transaction():
+            self._db.execute("INSERT INTO policy VALUES (?, ?)", [version, document])
 
     # What is shown
 
