@@ -5,9 +5,9 @@ from importlib.metadata import version
 from flask import Flask, Response, request
 from jinja2 import StrictUndefined
 
-from appliance import labels, languages
+from appliance import labels, languages, permission
 from appliance.rendering import render
-from appliance.web import context, entry, errors, learner, machine, setup, teacher
+from appliance.web import context, control, entry, errors, learner, machine, setup, teacher
 from appliance.web.context import LANGUAGE_COOKIE, Services
 
 # A question is at most 2,000 characters; 256 KiB still reaches the page that says so kindly, and
@@ -33,7 +33,7 @@ def create_app(services: Services) -> Flask:
     app.extensions["sandyq"] = services
     _set_up_templates(app)
     errors.register(app)
-    for pages in (entry.pages, learner.pages, setup.pages, teacher.pages, machine.pages):
+    for pages in (control.pages, entry.pages, learner.pages, setup.pages, teacher.pages, machine.pages):
         app.register_blueprint(pages)
     app.before_request(context.verify_same_origin)
     app.after_request(_finish)
@@ -54,10 +54,16 @@ def _set_up_templates(app: Flask) -> None:
     app.jinja_env.filters["render"] = render
     app.jinja_env.globals["progress_of"] = lambda question_id: context.services().board.progress(question_id)
     app.jinja_env.globals.update(ai_mark=labels.MARK, ai_source=labels.SOURCE)
+    app.jinja_env.filters["why_stopped"] = _why_stopped
     # The version in a file's address lets a browser keep the file and still see a new one.
     app.context_processor(
         lambda: {"language": context.language(), "languages": languages.languages(), "version": VERSION}
     )
+
+
+def _why_stopped(key: str | None) -> tuple[str, str] | None:
+    reason = permission.find_reason(key)
+    return errors.sentences(reason) if reason else None
 
 
 def _finish(response: Response) -> Response:

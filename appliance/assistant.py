@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from appliance import prompts, questions
+from appliance import permission, prompts, questions, roster
 from appliance.database import connection, saving
 from appliance.engine_client import EngineClient, EngineState, Piece
 from appliance.errors import AnswerFailed, DatabaseBusy, DiskFull, EngineUnreachable
@@ -77,6 +77,7 @@ class Assistant:
             while not self._closing.is_set():
                 self._state = self._client.state()
                 try:
+                    self._end_refused(db)
                     while self._state.phase == "ready" and self._start_one(db):
                         pass
                     self._board.set_places(questions.waiting_ids(db), self._seconds_each)
@@ -87,6 +88,13 @@ class Assistant:
                     log.exception("the dispatcher stumbled and goes on")
                 self._wake.wait(LOOK_SECONDS)
                 self._wake.clear()
+
+    def _end_refused(self, db: Database) -> None:
+        """A stop may come from outside the pages, as the region's does."""
+        if permission.has_refused(db):
+            with saving(db):
+                ended = permission.end_refused(db, now=datetime.now(UTC))
+            self._board.stop(ended)
 
     def _start_one(self, db: Database) -> bool:
         """Claim the next question if a place is free; return whether there may be another."""
@@ -128,8 +136,14 @@ class Assistant:
         self._seconds_each = latest if not self._seconds_each else (2 * self._seconds_each + latest) / 3
 
     def _is_wanted(self, question: Question) -> bool:
-        """The teacher may have closed the lesson between the claim and the start."""
+        """The teacher may have closed the lesson, or set a stop, between the claim and the start."""
+        now = datetime.now(UTC)
         with connection(self._database) as db:
+            learner = roster.find_learner(db, question.learner_id)
+            refusal = permission.find_stop(db, learner) if learner else None
+            if refusal is not None:
+                with saving(db):
+                    questions.stop(db, question, error=refusal.key, now=now)
             return questions.get(db, question.id).is_open
 
     def _follow(self, question: Question, stop: threading.Event) -> Answer | None:

@@ -165,6 +165,50 @@ class TooManyStreams(ApplianceError):
     hint = N_("Close the tabs you do not need. This page tries again by itself.")
 
 
+class NotYourClass(ApplianceError):
+    key = "not_your_class"
+    status = 403
+    message = N_("This belongs to another class.")
+    hint = N_("Its own teacher, or the first teacher of this box, can change it.")
+
+
+class StopSetAbove(ApplianceError):
+    key = "stop_set_above"
+    status = 403
+    message = N_("The school set this stop, so only the school can lift it.")
+    hint = N_("Ask the first teacher of this box.")
+
+
+class LearnerStopped(ApplianceError):
+    """What a learner reads while stopped; no blame, and something to do. So the other three."""
+
+    key = "learner_stopped"
+    status = 409
+    message = N_("Your teacher has paused AI for you.")
+    hint = N_("Go on with your book or exercise book, and talk to your teacher.")
+
+
+class ClassStopped(ApplianceError):
+    key = "class_stopped"
+    status = 409
+    message = N_("Your teacher has paused AI for the whole class.")
+    hint = N_("Listen to your teacher now. Your text stays here.")
+
+
+class SchoolStopped(ApplianceError):
+    key = "school_stopped"
+    status = 409
+    message = N_("AI is paused in the whole school.")
+    hint = N_("Go on with your book. Your teacher knows when it comes back.")
+
+
+class RegionStopped(ApplianceError):
+    key = "region_stopped"
+    status = 409
+    message = N_("AI is paused in the whole region.")
+    hint = N_("Go on with your book. Your teacher knows when it comes back.")
+
+
 class EngineUnreachable(ApplianceError):
     key = "engine_unreachable"
     status = 503

@@ -47,6 +47,8 @@ class LiveBoard:
 
     def append(self, question_id: str, piece: str) -> None:
         with self._changed:
+            if self._is_stopped(question_id):
+                return
             before = self._progress.get(question_id, Progress())
             self._set(question_id, Progress(before.text + piece))
 
@@ -58,12 +60,20 @@ class LiveBoard:
             self._bump()
 
     def stop(self, question_ids: Sequence[str]) -> None:
-        """Ask the writers of these answers to stop."""
+        """Ask the writers of these answers to stop. Their readers see the end at once."""
         with self._changed:
             for question_id in question_ids:
                 if question_id in self._stops:
                     self._stops[question_id].set()
-        self.touch()
+                self._progress.pop(question_id, None)
+            self._bump()
+
+    def wait_until_quiet(self, question_ids: Sequence[str], timeout_seconds: float) -> bool:
+        """Sleep until nobody writes these answers any more; return False when somebody still does."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._closed or not self._stops.keys() & set(question_ids), timeout_seconds
+            )
 
     def touch(self) -> None:
         """Something that the class view shows has changed."""
@@ -73,7 +83,9 @@ class LiveBoard:
     def set_place(self, question_id: str, place: int, seconds: int) -> None:
         """The engine says where this question stands in its own line."""
         with self._changed:
-            if self._progress.get(question_id) != Progress(place=place, seconds=seconds):
+            if not self._is_stopped(question_id) and self._progress.get(question_id) != Progress(
+                place=place, seconds=seconds
+            ):
                 self._set(question_id, Progress(place=place, seconds=seconds))
 
     def set_places(self, waiting: Sequence[str], seconds_each: float) -> None:
@@ -111,6 +123,9 @@ class LiveBoard:
             for stop in self._stops.values():
                 stop.set()
             self._changed.notify_all()
+
+    def _is_stopped(self, question_id: str) -> bool:
+        return question_id in self._stops and self._stops[question_id].is_set()
 
     def _set(self, question_id: str, progress: Progress) -> None:
         self._progress[question_id] = progress

@@ -1,4 +1,4 @@
-"""Why may, or may not, this be asked? The rule and its reason. Pure.
+"""Why may, or may not, this be asked, and who may stop whom? The rule and its reason. Pure.
 
 A decision is returned, not raised, so that a page, a report and a test read the same reason.
 """
@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from appliance.errors import (
     ApplianceError,
     BrokenText,
+    NotYourClass,
     QuestionEmpty,
     QuestionTooLong,
     SessionNotOpen,
+    StopSetAbove,
     TooManyQuestions,
 )
 
@@ -18,6 +20,8 @@ from appliance.errors import (
 MAX_QUESTION_CHARACTERS = 2_000
 # One being answered and one behind it: enough for a second thought, too few to crowd out a class.
 MAX_OPEN_QUESTIONS = 2
+# From the narrowest to the widest: who may stop a wider circle may also lift what a narrower one set.
+LEVELS = ("learner", "school_class", "school", "region")
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,37 @@ class Decision:
     refusal: ApplianceError | None = None
 
 
-def decide_question(text: str, *, session_is_open: bool, open_questions: int) -> Decision:
-    """Return whether a learner may ask this now. `text` is already stripped of outer white space."""
+@dataclass(frozen=True)
+class Actor:
+    """A teacher who wants to change something; never a learner."""
+
+    school_class_id: str
+    speaks_for_school: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """Who is to be stopped: one learner of a class, the class, or (both None) the school."""
+
+    school_class_id: str | None = None
+    learner_id: str | None = None
+
+    @property
+    def level(self) -> str:
+        if self.learner_id is not None:
+            return "learner"
+        return "school" if self.school_class_id is None else "school_class"
+
+
+def decide_question(
+    text: str, *, session_is_open: bool, open_questions: int, refusal: ApplianceError | None = None
+) -> Decision:
+    """Return whether a learner may ask this now. `text` is already stripped of outer white space.
+
+    `refusal` is that of the learner's permission: a stop, an exam or a rule says more than "closed".
+    """
+    if refusal is not None:
+        return Decision(refusal)
     if not text:
         return Decision(QuestionEmpty())
     if is_broken(text):
@@ -39,6 +72,26 @@ def decide_question(text: str, *, session_is_open: bool, open_questions: int) ->
         return Decision(SessionNotOpen())
     if open_questions >= MAX_OPEN_QUESTIONS:
         return Decision(TooManyQuestions(limit=MAX_OPEN_QUESTIONS))
+    return Decision()
+
+
+def decide_stop(actor: Actor, target: Target) -> tuple[Decision, str]:
+    """Return whether this teacher may stop them, and with what authority: the least that is enough."""
+    if target.school_class_id == actor.school_class_id:
+        return Decision(), "school_class"
+    if actor.speaks_for_school:
+        return Decision(), "school"
+    return Decision(NotYourClass()), ""
+
+
+def decide_lift(actor: Actor, target: Target, set_by: str) -> Decision:
+    """Return whether this teacher may lift a stop that was set with the authority `set_by`."""
+    refused = decide_stop(actor, target)[0]
+    if refused.refusal is not None:
+        return refused
+    authority = "school" if actor.speaks_for_school else "school_class"
+    if LEVELS.index(authority) < LEVELS.index(set_by):
+        return Decision(StopSetAbove())
     return Decision()
 
 

@@ -167,17 +167,24 @@ def finish(db: Database, question: Question, answer: Answer, *, now: datetime) -
     return True
 
 
+def open_ones(db: Database) -> list[Question]:
+    """Return every question of the box that waits or is being answered."""
+    rows = db.query("SELECT * FROM question WHERE state IN ('waiting', 'answering') ORDER BY asked_at, id")
+    return [_question(row) for row in rows]
+
+
 def stop_session(db: Database, session: Session, *, now: datetime) -> list[str]:
     """End every open question of a lesson as stopped; return their ids."""
-    rows = list(
-        db.query(
-            "SELECT * FROM question WHERE session_id = ? AND state IN ('waiting', 'answering')", [session.id]
-        )
-    )
-    for question in map(_question, rows):
-        waited_ms = int((now - question.asked_at).total_seconds() * 1000)
-        finish(db, question, Answer("stopped", duration_ms=waited_ms), now=now)
-    return [row["id"] for row in rows]
+    stopped = [question for question in open_ones(db) if question.session_id == session.id]
+    for question in stopped:
+        stop(db, question, now=now)
+    return [question.id for question in stopped]
+
+
+def stop(db: Database, question: Question, *, error: str | None = None, now: datetime) -> bool:
+    """End a question as stopped; `error` is the key of the reason, None when the lesson was closed."""
+    waited_ms = int((now - question.asked_at).total_seconds() * 1000)
+    return finish(db, question, Answer("stopped", duration_ms=waited_ms, error=error), now=now)
 
 
 def get(db: Database, question_id: str) -> Question:

@@ -145,3 +145,29 @@ TASKS_AND_HAND_BACKS = (
     "ALTER TABLE question ADD COLUMN request TEXT",
     "ALTER TABLE question ADD COLUMN decisions TEXT NOT NULL DEFAULT '[]'",
 )
+
+
+@migrations()
+def stops(db: Database) -> None:
+    for statement in STOPS:
+        db.execute(statement)
+
+
+STOPS = (
+    # `set_by` is the authority a stop was set with, never a person. A learner who is deleted takes
+    # the stop along.
+    """CREATE TABLE stop (
+        id TEXT PRIMARY KEY,
+        level TEXT NOT NULL CHECK (level IN ('learner', 'school_class', 'school')),
+        school_class_id TEXT REFERENCES school_class(id) ON DELETE CASCADE,
+        learner_id TEXT REFERENCES learner(id) ON DELETE CASCADE,
+        set_by TEXT NOT NULL CHECK (set_by IN ('school_class', 'school')),
+        set_at TEXT NOT NULL,
+        lifted_at TEXT,
+        CHECK ((learner_id IS NOT NULL) = (level = 'learner')),
+        CHECK ((school_class_id IS NULL) = (level = 'school'))
+    ) STRICT""",
+    # Two taps are one stop.
+    """CREATE UNIQUE INDEX one_stop ON stop(level, coalesce(learner_id, school_class_id, ''))
+        WHERE lifted_at IS NULL""",
+)

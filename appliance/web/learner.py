@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import policy, questions, sessions
+from appliance import permission, policy, questions, sessions
 from appliance.database import saving
 from appliance.errors import ApplianceError, SessionNotOpen
 from appliance.roster import Learner
@@ -39,7 +39,10 @@ def ask() -> ResponseReturnValue:
             if not questions.was_asked(db(), submission):
                 open_questions = questions.open_count(db(), asker.id)
                 refusal = policy.decide_question(
-                    text, session_is_open=session is not None, open_questions=open_questions
+                    text,
+                    session_is_open=session is not None,
+                    open_questions=open_questions,
+                    refusal=permission.look(db(), asker, now=now()).refusal,
                 ).refusal
                 if refusal is not None:
                     raise refusal
@@ -73,6 +76,7 @@ def _ask_page(
     asker: Learner, *, draft: str = "", submission: str = "", error: ApplianceError | None = None
 ) -> ResponseReturnValue:
     shown = questions.of_learner(db(), asker.id, newest=QUESTIONS_SHOWN)
+    pause = permission.look(db(), asker, now=now()).refusal
     page = render_template(
         "ask.html",
         learner=asker,
@@ -85,5 +89,6 @@ def _ask_page(
         draft=draft,
         submission=submission or secrets.token_hex(8),
         problem=sentences(error) if error else None,
+        pause=sentences(pause) if pause and not error else None,
     )
     return page, error.status if error else 200

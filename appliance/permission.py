@@ -1,0 +1,69 @@
+"""May this learner use AI now, and how? The one question that pages and the assistant both ask.
+
+It is asked when a question is sent and again when it is claimed; `end_refused` asks it for whatever is
+open. Reads stops; writes nothing but the end of questions.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlite_utils import Database
+
+from appliance import questions, roster, stops
+from appliance.errors import ApplianceError, ClassStopped, LearnerStopped, RegionStopped, SchoolStopped
+from appliance.questions import Question
+from appliance.roster import Learner
+
+STOPPED: dict[str, type[ApplianceError]] = {
+    "learner": LearnerStopped,
+    "school_class": ClassStopped,
+    "school": SchoolStopped,
+    "region": RegionStopped,
+}
+
+
+@dataclass(frozen=True)
+class Permission:
+    """`mode` is open, hints or off; with "off", `refusal` says why and what to do instead."""
+
+    mode: str = "open"
+    refusal: ApplianceError | None = None
+
+
+def look(db: Database, learner: Learner, *, now: datetime) -> Permission:  # noqa: ARG001 - rules will look at the time
+    """Return what this learner may do with AI at this moment."""
+    refusal = find_stop(db, learner)
+    return Permission("off", refusal) if refusal else Permission()
+
+
+def find_stop(db: Database, learner: Learner) -> ApplianceError | None:
+    """Return what must end this learner's answers at once, in the words for a learner."""
+    if stops.region_has_stopped(db):
+        return RegionStopped()
+    there = stops.in_force(db, learner)
+    return STOPPED[there[0].level]() if there else None
+
+
+def has_refused(db: Database) -> bool:
+    """Return whether `end_refused` would find anything; a look that takes no lock."""
+    return any(_refusal_of(db, question) for question in questions.open_ones(db))
+
+
+def end_refused(db: Database, *, now: datetime) -> list[str]:
+    """End every open question that a stop forbids; return their ids, for `LiveBoard.stop`."""
+    ended = []
+    for question in questions.open_ones(db):
+        refusal = _refusal_of(db, question)
+        if refusal is not None and questions.stop(db, question, error=refusal.key, now=now):
+            ended.append(question.id)
+    return ended
+
+
+def find_reason(key: str | None) -> ApplianceError | None:
+    """Return why a stopped question was stopped; None when the lesson was closed."""
+    return next((reason() for reason in STOPPED.values() if reason.key == key), None)
+
+
+def _refusal_of(db: Database, question: Question) -> ApplianceError | None:
+    learner = roster.find_learner(db, question.learner_id)
+    return find_stop(db, learner) if learner else None
