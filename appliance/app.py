@@ -7,7 +7,7 @@ from jinja2 import StrictUndefined
 
 from appliance import labels, languages, permission
 from appliance.rendering import render
-from appliance.web import context, control, entry, errors, learner, machine, setup, teacher
+from appliance.web import context, control, entry, errors, learner, machine, now, review, setup, teacher
 from appliance.web.context import LANGUAGE_COOKIE, Services
 
 # A question is at most 2,000 characters; 256 KiB still reaches the page that says so kindly, and
@@ -33,7 +33,16 @@ def create_app(services: Services) -> Flask:
     app.extensions["sandyq"] = services
     _set_up_templates(app)
     errors.register(app)
-    for pages in (control.pages, entry.pages, learner.pages, setup.pages, teacher.pages, machine.pages):
+    for pages in (
+        control.pages,
+        entry.pages,
+        learner.pages,
+        setup.pages,
+        teacher.pages,
+        machine.pages,
+        now.pages,
+        review.pages,
+    ):
         app.register_blueprint(pages)
     app.before_request(context.verify_same_origin)
     app.after_request(_finish)
@@ -52,7 +61,10 @@ def _set_up_templates(app: Flask) -> None:
     )
     app.jinja_env.filters["language_name"] = lambda code: languages.languages().get(code, code)
     app.jinja_env.filters["render"] = render
+    app.jinja_env.filters["clock"] = now.clock
+    app.jinja_env.filters["day"] = now.day
     app.jinja_env.globals["progress_of"] = lambda question_id: context.services().board.progress(question_id)
+    app.jinja_env.globals.update(contest_of=review.contest_of, contest_now=context.now)
     app.jinja_env.globals.update(ai_mark=labels.MARK, ai_source=labels.SOURCE)
     app.jinja_env.filters["why_stopped"] = _why_stopped
     # The version in a file's address lets a browser keep the file and still see a new one.

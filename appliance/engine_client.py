@@ -5,6 +5,7 @@ Promises one family of errors whatever the line does. Keeps out: who may ask, an
 
 import json
 import logging
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -24,6 +25,8 @@ SILENCE_SECONDS = 30.0
 # Answers are short; a line this long is not from a chat server.
 MAX_LINE_BYTES = 1 << 20
 READ_BYTES = 1 << 16
+# What every server of the API takes as a seed.
+SEED_BITS = 31
 # A key that does not fit and a full line say nothing about the question: it waits.
 ENGINES_OWN_REFUSALS = (401, 403, 429)
 
@@ -91,6 +94,41 @@ class EngineClient:
         learner: str,
         model: str = "",
     ) -> Iterator[Piece]:
+        """Yield an answer to a chat as it is written; see `send`."""
+        yield from self.send(
+            self.request(
+                messages, max_tokens=max_tokens, max_characters=max_characters, learner=learner, model=model
+            )
+        )
+
+    def request(
+        self,
+        messages: list[dict[str, str]],
+        *,
+        max_tokens: int,
+        max_characters: int = 0,
+        learner: str,
+        model: str = "",
+    ) -> dict[str, Any]:
+        """Return the exact body that `send` puts on the wire; whoever keeps it can replay the answer."""
+        return {
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_tokens": max_tokens,
+            "user": learner,
+            # Drawn here and kept with the request: the same seed makes the same answer again.
+            "seed": secrets.randbits(SEED_BITS),
+            **({"model": model} if model else {}),  # ours needs no name, Ollama does
+            # A field of our own engine: equal text in every language.
+            **({"max_characters": max_characters} if max_characters and self._headers else {}),
+        }
+
+    def replay(self, body: dict[str, Any]) -> Iterator[Piece]:
+        """Send a kept request again, behind everybody who waits now; see `send`."""
+        yield from self.send({**body, **({"priority": "background"} if self._headers else {})})
+
+    def send(self, body: dict[str, Any]) -> Iterator[Piece]:
         """Yield an answer as it is written. Closing the iterator frees the engine's sequence.
 
         An empty piece is a sign of life while the request waits, so that the caller can look up.
@@ -99,16 +137,6 @@ class EngineClient:
             EngineUnreachable: no engine, it is loading or full, or it stopped in the middle.
             AnswerFailed: the engine refuses this very request; `reason` holds its code.
         """
-        body = {
-            "messages": messages,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "max_tokens": max_tokens,
-            "user": learner,
-            **({"model": model} if model else {}),  # ours needs no name, Ollama does
-            # A field of our own engine: equal text in every language.
-            **({"max_characters": max_characters} if max_characters and self._headers else {}),
-        }
         try:
             response = self._pool.request(
                 "POST",

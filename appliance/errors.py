@@ -259,3 +259,52 @@ class DemoFailed(ApplianceError):
     key = "demo_failed"
     message = N_("The %(part)s did not start.")
     hint = N_("Its last words are above. Correct that and start the demo again.")
+
+
+class ChoiceMissing(ApplianceError):
+    key = "choice_missing"
+    status = 400
+    message = N_("Nothing was chosen.")
+    hint = N_("Choose one of the answers and send again.")
+
+
+class WordsTooLong(ApplianceError):
+    key = "words_too_long"
+    status = 400
+    message = N_("The text has %(length)d characters; the limit is %(limit)d.")
+    hint = N_("Make it shorter. Your text stays here.")
+
+
+class CorrectionMissing(ApplianceError):
+    key = "correction_missing"
+    status = 400
+    message = N_("A correction needs a word to the learner.")
+    hint = N_("Write what is right, then send again.")
+
+
+class AlreadyContested(ApplianceError):
+    key = "already_contested"
+    status = 409
+    message = N_("You have already said that you disagree with this answer.")
+    hint = N_("Your teacher sees it. The decision will stand under the answer.")
+
+
+class AlreadyDecided(ApplianceError):
+    key = "already_decided"
+    status = 409
+    message = N_("This has already been decided.")
+    hint = N_("Open the list again to see the decision.")
+
+
+class NothingToReplay(ApplianceError):
+    key = "nothing_to_replay"
+    status = 409
+    message = N_("Nothing of this answer went to the language model.")
+    hint = N_("There is nothing to ask again.")
+
+
+class ReplaysFull(ApplianceError):
+    key = "replays_full"
+    status = 429
+    message = N_("Other answers are being asked again already.")
+    hint = N_("Wait until they are finished, then try again.")

@@ -20,18 +20,29 @@ class Progress:
 
 
 class LiveBoard:
-    """The newest state of every open question, and a version that grows with each change."""
+    """The newest state of every open question, and two versions: one grows with each change, the other
+    only with what a class view shows. Thirty answers bring words many times a second, and no view of the
+    class is drawn for a word."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        # The same lock with sleepers of its own: a word does not wake whoever watches the class.
+        self._class_changed = threading.Condition(lock)
         self._progress: dict[str, Progress] = {}
         self._stops: dict[str, threading.Event] = {}
         self._version = 0
+        self._class_version = 0
         self._closed = False
+        self._closing = threading.Event()
 
     @property
     def version(self) -> int:
         return self._version
+
+    @property
+    def class_version(self) -> int:
+        return self._class_version
 
     @property
     def closed(self) -> bool:
@@ -50,7 +61,8 @@ class LiveBoard:
             if self._is_stopped(question_id):
                 return
             before = self._progress.get(question_id, Progress())
-            self._set(question_id, Progress(before.text + piece))
+            # The first word moves a learner from waiting to working; the others change no state.
+            self._set(question_id, Progress(before.text + piece), shows_in_class=not before.text)
 
     def finish(self, question_id: str) -> None:
         """The answer is a fact now, or waits again: readers look in the database."""
@@ -111,26 +123,37 @@ class LiveBoard:
             self._changed.wait_for(lambda: self._version != seen_version or self._closed, timeout_seconds)
             return self._version
 
+    def wait_for_class(self, seen_version: int, timeout_seconds: float) -> None:
+        """Sleep until a class view would look different from what it was at `seen_version`."""
+        with self._class_changed:
+            self._class_changed.wait_for(
+                lambda: self._class_version != seen_version or self._closed, timeout_seconds
+            )
+
     def pause(self, seconds: float) -> None:
-        """Sleep, but not past the end of the process."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed, seconds)
+        """Sleep, but not past the end of the process; news does not wake this sleeper."""
+        self._closing.wait(seconds)
 
     def close(self) -> None:
         """The process ends: let every stream go."""
         with self._changed:
             self._closed = True
+            self._closing.set()
             for stop in self._stops.values():
                 stop.set()
             self._changed.notify_all()
+            self._class_changed.notify_all()
 
     def _is_stopped(self, question_id: str) -> bool:
         return question_id in self._stops and self._stops[question_id].is_set()
 
-    def _set(self, question_id: str, progress: Progress) -> None:
+    def _set(self, question_id: str, progress: Progress, *, shows_in_class: bool = True) -> None:
         self._progress[question_id] = progress
-        self._bump()
+        self._bump(shows_in_class=shows_in_class)
 
-    def _bump(self) -> None:
+    def _bump(self, *, shows_in_class: bool = True) -> None:
         self._version += 1
         self._changed.notify_all()
+        if shows_in_class:
+            self._class_version += 1
+            self._class_changed.notify_all()

@@ -44,6 +44,17 @@ def find_stop(db: Database, learner: Learner) -> ApplianceError | None:
     return STOPPED[there[0].level]() if there else None
 
 
+def stopped_learners(db: Database, school_class_id: str) -> set[str]:
+    """Return the learners of a class for whom AI is stopped now, in two queries whatever the class."""
+    everyone = {learner.id for learner in roster.learners(db, school_class_id)}
+    if stops.region_has_stopped(db):
+        return everyone
+    there = stops.of_class(db, school_class_id)
+    if any(stop.learner_id is None for stop in there):
+        return everyone
+    return {stop.learner_id for stop in there if stop.learner_id} & everyone
+
+
 def has_refused(db: Database) -> bool:
     """Return whether `end_refused` would find anything; a look that takes no lock."""
     return any(_refusal_of(db, question) for question in questions.open_ones(db))

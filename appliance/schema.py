@@ -2,7 +2,7 @@
 
 Each table has one module that writes it: `roster` (school_class, learner), `access` (teacher, login,
 failed_try), `sessions` (session), `events` (event), `questions` (question), `tasks` (task, attempt),
-`hand_back` (hand_back). Times are ISO 8601 in UTC.
+`hand_back` (hand_back), `review` (contest), `deletion` (deletion). Times are ISO 8601 in UTC.
 """
 
 from sqlite_utils import Database
@@ -170,4 +170,36 @@ STOPS = (
     # Two taps are one stop.
     """CREATE UNIQUE INDEX one_stop ON stop(level, coalesce(learner_id, school_class_id, ''))
         WHERE lifted_at IS NULL""",
+)
+
+
+@migrations()
+def contests_and_deletions(db: Database) -> None:
+    for statement in CONTESTS_AND_DELETIONS:
+        db.execute(statement)
+
+
+CONTESTS_AND_DELETIONS = (
+    # An answer is contested once: a second opinion is talked about, not clicked.
+    """CREATE TABLE contest (
+        id TEXT PRIMARY KEY,
+        question_id TEXT NOT NULL UNIQUE REFERENCES question(id),
+        learner_id TEXT NOT NULL REFERENCES learner(id),
+        reason TEXT NOT NULL
+            CHECK (reason IN ('wrong', 'unclear', 'not_my_question', 'hurtful', 'other')),
+        words TEXT NOT NULL DEFAULT '',
+        at TEXT NOT NULL,
+        decision TEXT CHECK (decision IN ('upheld', 'corrected')),
+        decision_words TEXT NOT NULL DEFAULT '',
+        decided_at TEXT,
+        CHECK ((decision IS NULL) = (decided_at IS NULL))
+    ) STRICT""",
+    "CREATE INDEX contest_by_learner ON contest(learner_id, at)",
+    # That something was deleted, and how many rows; never of whom.
+    """CREATE TABLE deletion (
+        id TEXT PRIMARY KEY,
+        school_class_id TEXT NOT NULL REFERENCES school_class(id),
+        at TEXT NOT NULL,
+        row_counts TEXT NOT NULL
+    ) STRICT""",
 )

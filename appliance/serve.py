@@ -18,6 +18,7 @@ from appliance.assistant import Assistant
 from appliance.engine_client import EngineClient
 from appliance.errors import PortTaken
 from appliance.live import LiveBoard
+from appliance.replay import Replays
 from appliance.settings import Settings
 from appliance.web.context import Services
 from models.engine_key import ensure_engine_key
@@ -78,6 +79,7 @@ def serve_web(settings: Settings) -> None:
             log.info("stopping")
         finally:
             services.assistant.close()
+            services.replays.close()
             announcement.close()
             server.stop()
 
@@ -97,6 +99,7 @@ def _services(settings: Settings) -> Services:
         # A box that serves only itself has nothing to announce.
         addresses=[] if _is_loopback(settings.web.host) else discovery.lan_addresses(),
         port=settings.web.port,
+        replays=Replays(client),
         model_languages=_model_languages(settings),
     )
 

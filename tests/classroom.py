@@ -21,6 +21,7 @@ from appliance.app import create_app
 from appliance.assistant import Assistant
 from appliance.engine_client import EngineClient
 from appliance.live import LiveBoard
+from appliance.replay import Replays
 from appliance.web.context import Services
 from sync.database import open_database
 from tests.fake_engine import FakeEngine
@@ -85,14 +86,26 @@ class Classroom:
 
     def start(self) -> None:
         self.board = LiveBoard()
-        self.assistant = Assistant(self.database, EngineClient(self.engine.url), self.board, in_flight=2)
-        services = Services(self.home, self.database, "kk", self.assistant, self.board, ["192.168.7.1"], 8080)
+        client = EngineClient(self.engine.url)
+        self.assistant = Assistant(self.database, client, self.board, in_flight=2)
+        self.replays = Replays(client)
+        services = Services(
+            self.home,
+            self.database,
+            "kk",
+            self.assistant,
+            self.board,
+            ["192.168.7.1"],
+            8080,
+            self.replays,
+        )
         self.app = create_app(services)
         self.assistant.start()
         wait_until(lambda: self.assistant.state.phase != "loading" or self.engine.phase == "loading")
 
     def stop(self) -> None:
         self.assistant.close()
+        self.replays.close()
 
     def restart(self) -> None:
         self.stop()

@@ -25,6 +25,7 @@ class FakeEngine:
         self.abandoned = 0  # streams whose client went away
         self.ended: list[str] = []  # answers that were said good-bye to
         self.keys: list[str | None] = []
+        self._free_words = 0  # of each answer, written even while held
         self._may_write = threading.Event()
         self._may_write.set()
         fake = self
@@ -45,7 +46,13 @@ class FakeEngine:
         """Write nothing more until `go_on`."""
         self._may_write.clear()
 
+    def hold_after(self, words: int) -> None:
+        """Let each answer begin with so many words, then write nothing more until `go_on`."""
+        self._free_words = words
+        self._may_write.clear()
+
     def go_on(self) -> None:
+        self._free_words = 0
         self._may_write.set()
 
     def close(self) -> None:
@@ -58,7 +65,7 @@ class FakeEngine:
         """Yield the lines of one streamed answer."""
         breaks_at = self.breaks.pop(0) if self.breaks else None
         for number, word in enumerate(self.words):
-            while not self._may_write.wait(0.05):
+            while number >= self._free_words and not self._may_write.wait(0.05):
                 yield ": waiting 1 7"
             if number == breaks_at:
                 return

@@ -28,8 +28,15 @@ const acts = {
     const article = document.getElementById(`q-${question}`);
     if (article) article.outerHTML = html; // made and escaped by the box's own template
   },
-  class({ html }) {
-    place.innerHTML = html; // made and escaped by the box's own template
+  part({ part: name, html }) {
+    const box = document.getElementById(name);
+    if (!box) return;
+    // Whoever is about to press a button or has opened a table must not lose it to the news.
+    const held = box.contains(document.activeElement) ? document.activeElement.id : "";
+    const open = [...box.querySelectorAll("details[open]")].map((details) => details.id);
+    box.innerHTML = html; // made and escaped by the box's own template
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    if (held) document.getElementById(held)?.focus();
   },
 };
 

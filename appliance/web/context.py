@@ -14,6 +14,7 @@ from appliance.access import Login
 from appliance.assistant import Assistant
 from appliance.errors import BodyTooLarge, ForeignOrigin, NotAllowed
 from appliance.live import LiveBoard
+from appliance.replay import Replays
 from appliance.roster import Learner, SchoolClass
 from sync.database import open_database
 
@@ -34,6 +35,7 @@ class Services:
     board: LiveBoard
     addresses: list[str]
     port: int
+    replays: Replays
     model_languages: tuple[str, ...] = ()  # of the model card in use; empty when not known
 
 

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, redirect, render_template, url_for
+from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from appliance import permission, policy, questions, sessions
@@ -68,7 +68,9 @@ def stream() -> ResponseReturnValue:
     def render(question: questions.Question) -> str:
         return render_template("_question.html", question=question)
 
-    parts: Iterator[str] = follow_questions(services().board, services().database, asker.id, render)
+    parts: Iterator[str] = follow_questions(
+        services().board, services().database, asker.id, render, request.args.getlist("open")
+    )
     return event_stream(parts)
 
 

@@ -6,7 +6,7 @@ for a minute needs nothing special: its browser connects again and the page is r
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from flask import Response, stream_with_context
@@ -20,15 +20,22 @@ from appliance.live import LiveBoard
 # Each stream holds one of the server's threads (serve.HTTP_THREADS): a class of thirty, the teacher, and
 # two more; the rest of the threads stay free for pages, whatever is opened in how many tabs.
 MAX_STREAMS = 33
+_NEVER = object()
 _places = threading.BoundedSemaphore(MAX_STREAMS)
 # A comment this often keeps the line open and finds a browser that is gone.
 HEARTBEAT_SECONDS = 10.0
 # The browser's pause before it connects again.
 RETRY_MILLISECONDS = 2000
-# The class view gathers what happened in this time into one picture.
+# Words come many times a second; so often are they sent, and a phone's eye sees no difference.
+WORDS_SECONDS = 0.2
+# The class view is drawn at most this often, however much happens in between.
 CLASS_SECONDS = 1.0
-# Gauges move by themselves; the class view looks at least this often.
+# Gauges and waits move by themselves; the class view looks at least this often.
 CLASS_REFRESH_SECONDS = 5.0
+
+# A part of a page: what it shows, as values that can be compared, and how that is drawn.
+Part = tuple[object, Callable[[], str]]
+Parts = dict[str, Part]
 
 
 def event_stream(parts: Iterator[str]) -> Response:
@@ -47,20 +54,33 @@ def event_stream(parts: Iterator[str]) -> Response:
 
 
 def follow_questions(
-    board: LiveBoard, database: Path, learner_id: str, render: Callable[[questions.Question], str]
+    board: LiveBoard,
+    database: Path,
+    learner_id: str,
+    render: Callable[[questions.Question], str],
+    known_open: Collection[str] = (),
 ) -> Iterator[str]:
-    """Yield the events of one learner's open questions until all are finished."""
+    """Yield the events of one learner's open questions until all are finished.
+
+    `known_open` are those that the page still shows as open: an answer that ended while the phone had
+    no Wi-Fi is told when it comes back.
+    """
     # The request's own connection is closed before the stream begins.
     with connection(database) as db:
-        yield from _follow_questions(board, db, learner_id, render)
+        yield from _follow_questions(board, db, learner_id, render, known_open)
 
 
 def _follow_questions(
-    board: LiveBoard, db: Database, learner_id: str, render: Callable[[questions.Question], str]
+    board: LiveBoard,
+    db: Database,
+    learner_id: str,
+    render: Callable[[questions.Question], str],
+    known_open: Collection[str],
 ) -> Iterator[str]:
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
     newest = questions.of_learner(db, learner_id, newest=10)
-    shown: dict[str, tuple[int, tuple[int, int]]] = {q.id: (-1, (-1, 0)) for q in newest if q.is_open}
+    followed = [question for question in newest if question.is_open or question.id in known_open]
+    shown: dict[str, tuple[int, tuple[int, int]]] = {question.id: (-1, (-1, 0)) for question in followed}
     while shown and not board.closed:
         seen = board.version
         for question_id in list(shown):
@@ -80,32 +100,35 @@ def _follow_questions(
                 start = length if 0 <= length < len(progress.text) else 0
                 yield _event("text", question=question_id, start=start, text=progress.text[start:])
             shown[question_id] = (len(progress.text), now)
-        if shown and board.wait(seen, HEARTBEAT_SECONDS) == seen:
+        if not shown:
+            break
+        if board.wait(seen, HEARTBEAT_SECONDS) == seen:
             yield ": still here\n\n"
+        board.pause(WORDS_SECONDS)
     if not shown:
         yield _event("done")
 
 
-def follow_class(board: LiveBoard, database: Path, render: Callable[[Database], str]) -> Iterator[str]:
-    """Yield the teacher's picture of the class whenever it looks different."""
+def follow_class(board: LiveBoard, database: Path, look: Callable[[Database], Parts]) -> Iterator[str]:
+    """Yield the parts of a class view, each whenever it looks different."""
     with connection(database) as db:
-        yield from _follow_class(board, lambda: render(db))
+        yield from _follow_class(board, lambda: look(db))
 
 
-def _follow_class(board: LiveBoard, render: Callable[[], str]) -> Iterator[str]:
+def _follow_class(board: LiveBoard, look: Callable[[], Parts]) -> Iterator[str]:
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
-    last = ""
+    shown: dict[str, object] = {}
     while not board.closed:
-        seen = board.version
-        picture = render()
-        if picture != last:
-            yield _event("class", html=picture)
-            last = picture
-        else:
+        seen = board.class_version
+        changed = {name: part for name, part in look().items() if shown.get(name, _NEVER) != part[0]}
+        for name, (facts, draw) in changed.items():
+            yield _event("part", part=name, html=draw())
+            shown[name] = facts
+        if not changed:
             yield ": still here\n\n"
-        board.wait(seen, CLASS_REFRESH_SECONDS)
-        # Words of thirty answers come many times a second; the teacher's eye does not.
+        # First the pause: what comes after a quiet time is shown at once, and a crowd waits its second.
         board.pause(CLASS_SECONDS)
+        board.wait_for_class(seen, CLASS_REFRESH_SECONDS - CLASS_SECONDS)
 
 
 def _event(name: str, **fields: object) -> str:

@@ -6,9 +6,8 @@ import segno
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
-from sqlite_utils import Database
 
-from appliance import access, health, policy, questions, roster, sessions
+from appliance import access, policy, questions, roster, sessions
 from appliance.access import Login
 from appliance.database import saving
 from appliance.errors import ApplianceError, BrokenText, WrongPin
@@ -19,14 +18,12 @@ from appliance.web.context import (
     db,
     form,
     get_teacher_class,
-    language,
     now,
     services,
 )
 from appliance.web.entry import with_login
 from appliance.web.errors import sentences
-from appliance.web.stream import event_stream, follow_class
-from sync import outbox
+from appliance.web.now import drawn_parts
 
 pages = Blueprint("teacher", __name__, url_prefix="/teacher")
 
@@ -74,7 +71,7 @@ def view() -> ResponseReturnValue:
         session=sessions.find_open_session(db(), school_class.id),
         link=link,
         qr=_qr(link),
-        **_class_now(db(), school_class),
+        parts=drawn_parts(db(), school_class),
     )
 
 
@@ -115,17 +112,6 @@ def add_learners() -> ResponseReturnValue:
     return redirect(url_for("teacher.learners_form"), 303)
 
 
-@pages.get("/stream")
-def stream() -> ResponseReturnValue:
-    school_class = get_teacher_class()
-    language()  # chosen now: the stream outlives the request's connection
-
-    def render(own: Database) -> str:
-        return render_template("_class_now.html", **_class_now(own, school_class))
-
-    return event_stream(follow_class(services().board, services().database, render))
-
-
 def class_link(host: str, addresses: list[str], port: int, code: str) -> str:
     """Return the link that a learner's phone can open: an address rather than a name, if we know one.
 
@@ -139,22 +125,6 @@ def class_link(host: str, addresses: list[str], port: int, code: str) -> str:
     if not usable and addresses:
         host = f"{addresses[0]}:{port}"
     return f"http://{host.removesuffix(':80')}/class/{code}"
-
-
-def _class_now(own: Database, school_class: SchoolClass) -> dict[str, object]:
-    session = sessions.find_open_session(own, school_class.id)
-    board = services().board
-    latest = questions.latest_by_learner(own, session) if session else {}
-    return {
-        "learners": roster.learners(own, school_class.id),
-        "joined": access.joined_learners(own, school_class.id, now=now()),
-        "latest": latest,
-        "asked": questions.count_by_learner(own, session) if session else {},
-        "places": {key: board.progress(question.id).place for key, question in latest.items()},
-        "engine": services().assistant.state,
-        "gauges": health.read(services().home),
-        "outbox": outbox.status(own),
-    }
 
 
 def _qr(link: str) -> Markup:
