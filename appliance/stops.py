@@ -13,6 +13,7 @@ from sqlite_utils import Database
 from appliance import policy
 from appliance.policy import Actor, Target
 from appliance.roster import Learner
+from sync import policy as region_policy
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,10 @@ def of_class(db: Database, school_class_id: str) -> list[Stop]:
     return [_stop(row) for row in db.query(sql, [school_class_id, school_class_id])]
 
 
-def region_has_stopped(db: Database) -> bool:  # noqa: ARG001 - the policy will be read from it
-    """Return whether the region's signed policy stops AI. The one place that asks."""
-    # The policy's own module comes with sync; a box that has none has no stop from there.
-    return False
+def region_has_stopped(db: Database) -> bool:
+    """Return whether the region's signed order stops AI. Only a newer order lifts it."""
+    order = region_policy.current(db)
+    return order is not None and order.stop
 
 
 _STOP = "id, level, school_class_id, learner_id, set_by, set_at"

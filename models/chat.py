@@ -22,13 +22,14 @@ MAX_STOP_CHARACTERS = 200
 DEFAULT_TOP_K, MAX_TOP_K = 40, 1000
 MAX_ANSWER_CHARACTERS = 1_000_000
 MAX_USER_CHARACTERS = 200  # a name of a learner, not a text
+MAX_GROUP_CHARACTERS = 200  # likewise, of a school class
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 _READ = {
     "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens",
     "temperature", "top_p", "seed", "stop", "user", "response_format",
-    "top_k", "min_p", "max_characters", "lesson", "priority",  # not OpenAI's; documented in docs/engine.md
+    "top_k", "min_p", "max_characters", "lesson", "priority", "group",  # not OpenAI's; see docs/engine.md
 }  # fmt: skip
 # Fields that clients send with a value that asks for nothing.
 _NEUTRAL: Mapping[str, Sequence[object]] = {
@@ -62,6 +63,7 @@ class ChatRequest:
     user: str = ""
     priority: Priority | None = None
     lesson: str = ""
+    group: str = ""
 
     @property
     def characters(self) -> int:
@@ -86,6 +88,7 @@ def read_chat_request(body: bytes, random_seed: int) -> ChatRequest:
         user=_text(fields, "user", MAX_USER_CHARACTERS) or "",
         priority=_read_priority(fields.get("priority")),
         lesson=_text(fields, "lesson") or "",
+        group=_text(fields, "group", MAX_GROUP_CHARACTERS) or "",
     )
 
 

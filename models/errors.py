@@ -258,6 +258,15 @@ class KeyNeeded(ModelsError):
     status = 403
 
 
+class GroupClosed(ModelsError):
+    """An exam, most likely. Told before an answer, or in the middle of one."""
+
+    key = "group_closed"
+    message = N_("No answers are given to this class now: an exam is being written.")
+    hint = N_("Ask again when the teacher has ended the exam.")
+    status = 403
+
+
 class AnswerUnknown(ModelsError):
     """Also told to who guesses: a number of a request is what gives the right to it."""
 

@@ -12,6 +12,11 @@ class EngineMetrics:
         self.requests = Counter(
             "sandyq_engine_requests", "Requests that ended, by how.", ["outcome"], registry=registry
         )
+        self.closed = Counter(
+            "sandyq_engine_closed_refusals",
+            "Requests and streams refused because their class is closed.",
+            registry=registry,
+        )
         self.prompt_tokens = Counter(
             "sandyq_engine_prompt_tokens", "Prompt tokens decoded.", registry=registry
         )

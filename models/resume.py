@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from models.errors import AnswerUnknown, RequestInvalid
+from models.errors import AnswerUnknown, GroupClosed, RequestInvalid
 from models.replies import ChatAnswer, error_body
 from models.tickets import Failed, Finished, Text, Ticket
 
@@ -30,8 +30,11 @@ WAITING_COMMENT_SECONDS = 1.0
 class Stream:
     """One request's events. Several threads may read it, each from a place of its own."""
 
-    def __init__(self, ticket: Ticket, answer: ChatAnswer, *, include_usage: bool) -> None:
+    def __init__(
+        self, ticket: Ticket, answer: ChatAnswer, *, include_usage: bool, is_closed: Callable[[], bool]
+    ) -> None:
         self.id = answer.id
+        self.is_closed = is_closed  # to the class it is for; looked at before every event
         self.ticket = ticket
         self.is_complete = False
         self.is_ended = False
@@ -45,7 +48,9 @@ class Stream:
         self._events: list[str | bytes] = [_compact(answer.chunk({"role": "assistant", "content": ""}))]
 
     def after(self, event_id: str | None) -> int:
-        """The number of the event that a reader had last; 0 = none."""
+        """The number of the event that a reader had last; 0 = none. Raises also when it may not read on."""
+        if self.is_closed():
+            raise GroupClosed
         if event_id is None:
             return 0
         name, _, number = event_id.rpartition("-")
@@ -57,7 +62,12 @@ class Stream:
         """Server-sent events from there on, until the end of the answer or of the reader."""
         said_at = looked_at = time.monotonic()
         while not self.is_ended and not (self.is_complete and after >= len(self._events)):
+            if self.is_closed():
+                yield b"data: %s\n\n" % _compact(error_body(GroupClosed()))
+                return
             for event in self._wait(after):
+                if self.is_closed():
+                    break
                 after += 1
                 yield b"id: %s-%d\ndata: %s\n\n" % (self.id.encode(), after, self._write(event))
                 said_at = time.monotonic()

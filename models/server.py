@@ -2,7 +2,8 @@
 
 Promises: bad input gets a 4xx that says what to change, a full queue a 429, a model that is not there
 yet a 503; a client that hangs up frees its sequence, at once or, when it may come back to a stream, after
-a grace period; only who has the box's key speaks for others; no text of a question is ever logged.
+a grace period; only who has the box's key speaks for others; a class that is closed gets no word more,
+whoever asks for it; no text of a question is ever logged.
 """
 
 import json
@@ -14,7 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, request
@@ -22,9 +25,12 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from models.card import ModelCard
 from models.chat import ChatRequest, read_chat_request
+from models.closure import Closure, read_closure
 from models.engine import LlamaEngine
 from models.engine_key import ensure_engine_key, is_same_key
 from models.errors import (
+    AnswerUnknown,
+    GroupClosed,
     KeyNeeded,
     KeyUnknown,
     ModelNotServed,
@@ -84,12 +90,14 @@ class Door:
         metrics: EngineMetrics,
         key: str,
         grace_seconds: float = GRACE_SECONDS,
+        closure: Callable[[], Closure] = Closure,
     ) -> None:
         self.streams = Streams(worker.cancel, grace_seconds)
         self._key = key
         self._worker = worker
         self._served = served
         self._metrics = metrics
+        self._closure = closure
         self._prompt: Prompt | None = None
 
     def application(self) -> Flask:
@@ -119,6 +127,8 @@ class Door:
                 "sha256": self._served.sha256,
                 "active": self._gauge("sandyq_engine_active_sequences"),
                 "waiting": self._gauge("sandyq_engine_waiting_requests"),
+                "is_closed": not self._closure().is_empty,
+                "closed_refusals": self._gauge("sandyq_engine_closed_refusals_total"),
             }, 200
         if state is State.LOADING:
             return {"status": "loading", "model": self._served.name}, 503
@@ -154,12 +164,20 @@ class Door:
         # An endless body without a length would otherwise read as an empty one.
         asked = read_chat_request(request.get_data(cache=False), random_seed=secrets.randbits(32))
         self._check_model(asked.model)
+        # A group counts only with the key: a stranger cannot say for whom it asks.
+        group = asked.group if has_key else ""
+        self._check_open(group)
         ticket = self._worker.submit(self._order(asked, has_key=has_key))
         name = f"chatcmpl-{secrets.token_hex(16)}"
         answer = ChatAnswer(name, int(time.time()), self._served.name)
         if not asked.stream:
-            return self._whole(ticket, answer, request.environ.get(CONNECTION_KEY))
-        stream = Stream(ticket, answer, include_usage=asked.include_usage)
+            return self._whole(ticket, answer, group, request.environ.get(CONNECTION_KEY))
+        stream = Stream(
+            ticket,
+            answer,
+            include_usage=asked.include_usage,
+            is_closed=lambda: self._closure().refuses(group),
+        )
         self.streams.open(stream)
         return self._send(stream, after=0)
 
@@ -169,8 +187,8 @@ class Door:
         stream = self.streams.join(name)
         try:
             after = stream.after(request.headers.get("Last-Event-ID"))
-        except RequestInvalid:
-            self.streams.leave(stream)
+        except (GroupClosed, RequestInvalid):
+            self._leave(stream)
             raise
         return self._send(stream, after)
 
@@ -218,13 +236,32 @@ class Door:
         response.headers["Cache-Control"] = "no-store"
         response.headers["Sandyq-Request-Id"] = stream.id
         # Not in the generator: its `finally` does not run when the client left before the first event.
-        response.call_on_close(lambda: self.streams.leave(stream))
+        response.call_on_close(lambda: self._leave(stream))
         return response
 
-    def _whole(self, ticket: Ticket, answer: ChatAnswer, connection: Any) -> Response:
+    def _leave(self, stream: Stream) -> None:
+        self.streams.leave(stream)
+        if stream.is_closed():
+            # Cut off in the middle, or refused; nobody may come back, so its seat is free at once.
+            self._metrics.closed.inc()
+            with suppress(AnswerUnknown):
+                self.streams.end(stream.id)
+
+    def _check_open(self, group: str) -> None:
+        if self._closure().refuses(group):
+            self._metrics.closed.inc()
+            raise GroupClosed
+
+    def _whole(self, ticket: Ticket, answer: ChatAnswer, group: str, connection: Any) -> Response:
         texts: list[str] = []
         while True:
-            for event in ticket.take(LOOK_SECONDS):
+            taken = ticket.take(LOOK_SECONDS)
+            try:
+                self._check_open(group)
+            except GroupClosed:
+                self._worker.cancel(ticket)
+                raise
+            for event in taken:
                 if isinstance(event, Text):
                     texts.append(event.text)
                 elif isinstance(event, Failed):
@@ -293,7 +330,8 @@ def serve(settings: EngineSettings, announce: Callable[[str], None]) -> None:
     metrics = EngineMetrics()
     worker = Worker(lambda: _load(settings, store, card, worker), metrics, settings.waiting)
     served = Served(card.name, card.sha256, int(time.time()))
-    application = Door(worker, served, metrics, key).application()
+    closure = partial(read_closure, settings.home)
+    application = Door(worker, served, metrics, key, closure=closure).application()
     listener = Listener(settings.host, settings.port, application, most_answers(settings) + settings.waiting)
     # The port listens before the model is loaded: whoever asks is told to wait instead of being refused.
     address = listener.listen()

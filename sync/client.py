@@ -26,9 +26,14 @@ from sync.envelope import CONTENT_KEY_BYTES, REGION_ID_BYTES, Recipient, seal
 from sync.errors import (
     AlreadyEnrolled,
     AnswerUnreadable,
+    BatchFork,
     KeyDamaged,
     NotEnrolled,
+    PolicyForged,
+    PolicyMalformed,
+    PolicyOutdated,
     ReceiptForAnotherBatch,
+    SyncError,
     WrongRegion,
 )
 from sync.keys import (
@@ -44,8 +49,9 @@ from sync.keys import (
     save_private,
 )
 from sync.receipt import verify_receipt
+from sync.reply import Question, Reply, read_reply
 from sync.settings import SyncSettings
-from sync.transport import HttpTransport, Transport, check_address
+from sync.transport import HttpTransport, Pause, Transport, check_address, go_on
 
 ENROLMENT_FILE = "enrolment.json"
 MAX_NAME_LETTERS = 100
@@ -142,31 +148,89 @@ def run(settings: SyncSettings) -> RunReport:
     enrolment, device = get_enrolment(settings), get_device_key(settings.home)
     db = open_outbox(settings)
     try:
-        return send_all(db, device, enrolment, HttpTransport(enrolment.region_url, enrolment.token))
+        with HttpTransport(enrolment.region_url, enrolment.token) as line:
+            return send_all(db, device, enrolment, line)
     finally:
         db.close()
 
 
-def send_all(db: Database, device: SigningKey, enrolment: Enrolment, transport: Transport) -> RunReport:
-    """Send the oldest batch, settle it, cut the next, until nothing waits."""
+def send_all(
+    db: Database, device: SigningKey, enrolment: Enrolment, transport: Transport, pause: Pause = go_on
+) -> RunReport:
+    """Ask what is new; then send the oldest batch, settle it, cut the next, until nothing waits."""
+    batches = events = 0
+    # Before anything is sealed the box wants to know the time and whether its history is its own.
+    # A batch that is sealed already is sent at once: its reply tells the same.
+    if outbox.find_oldest_sealed(db) is None:
+        hear(db, device, enrolment, transport.ask(question(db).to_bytes()))
+    while True:
+        waiting = outbox.find_oldest_sealed(db)
+        if waiting is None:
+            if not cut_next(db, device, enrolment):
+                return RunReport(batches, events)
+            continue
+        try:
+            reply = transport.send(waiting.sealed, pause)
+        except BatchFork:
+            # Another machine has used this number: what is ours from here on is in doubt.
+            outbox.part_ways(db, waiting)
+            raise
+        if waiting.id not in hear(db, device, enrolment, reply):
+            raise ReceiptForAnotherBatch
+        batches, events = batches + 1, events + waiting.events
+
+
+def seal_waiting(db: Database, device: SigningKey, enrolment: Enrolment) -> None:
+    """Seal all that waits, for a stick."""
+    while cut_next(db, device, enrolment):
+        pass
+
+
+def cut_next(db: Database, device: SigningKey, enrolment: Enrolment) -> bool:
+    """Seal the next batch to the region; False when nothing waits."""
 
     def seal_for_region(batch: Batch, blob_id: bytes) -> bytes:
         key = secrets.token_bytes(CONTENT_KEY_BYTES)
         return seal(batch, device, enrolment.recipient, blob_id=blob_id, content_key=key)
 
-    batches = events = 0
-    while True:
-        waiting = outbox.find_oldest_sealed(db)
-        if waiting is None:
-            if not outbox.cut_batch(db, device.kid, seal_for_region):
-                return RunReport(batches, events)
-            continue
-        signed = transport.send(waiting.sealed)
-        receipt = verify_receipt(signed, enrolment.receipt_public)
-        if receipt.sha256 != waiting.sha256 or receipt.box_kid != device.kid:
-            raise ReceiptForAnotherBatch
-        outbox.settle(db, receipt, signed)
-        batches, events = batches + 1, events + waiting.events
+    return outbox.cut_batch(db, device.kid, seal_for_region)
+
+
+def question(db: Database) -> Question:
+    """Return what a box tells of its standing when it asks what is new."""
+    epoch, next_seq, oldest_seq = outbox.standing(db)
+    order = policy.current(db)
+    return Question(epoch, next_seq, oldest_seq, order.version if order else 0, 0)
+
+
+def hear(db: Database, device: SigningKey, enrolment: Enrolment, told: bytes) -> set[int]:
+    """Take in a region's reply, by wire or by stick; return the batches it let go.
+
+    The order comes first: a stop must not wait for anything that may be wrong with the rest.
+    """
+    reply = read_reply(told, enrolment.receipt_public, device.kid)
+    refused = _follow(db, enrolment, reply)
+    receipts = [(verify_receipt(signed, enrolment.receipt_public), signed) for signed in reply.receipts]
+    settled = {
+        outbox.settle(db, receipt, signed) for receipt, signed in receipts if receipt.box_kid == device.kid
+    }
+    outbox.compare_standing(db, reply.notice.epoch, reply.notice.high)
+    if refused is not None:
+        raise refused
+    return {batch_id for batch_id in settled if batch_id is not None}
+
+
+def _follow(db: Database, enrolment: Enrolment, reply: Reply) -> SyncError | None:
+    """Keep the region's order if it is newer; return why not when it is not the region's at all."""
+    if reply.policy is None:
+        return None
+    try:
+        policy.accept(db, reply.policy, enrolment.policy_public, enrolment.region_id)
+    except PolicyOutdated:
+        return None  # an answer or a stick that was long under way
+    except (PolicyForged, PolicyMalformed) as error:
+        return error
+    return None
 
 
 # The file and the answer: the same names, checked the same way ------------------------

@@ -225,6 +225,50 @@ class ReceiptForAnotherBatch(SyncError):
     hint = N_("The box keeps everything and will ask again.")
 
 
+class ReplyMalformed(SyncError):
+    key = "reply_malformed"
+    message = N_("What box and region say to each other could not be read.")
+    hint = N_("Update the older of the two programs.")
+    status = 400
+
+
+class ReplyForged(SyncError):
+    key = "reply_forged"
+    message = N_("The answer was not signed by the region for this box.")
+    hint = N_("The box keeps everything. Check the region's address.")
+
+
+# Envelopes in pieces ----------------------------------------------------------------
+
+
+class UploadUnknown(SyncError):
+    key = "upload_unknown"
+    message = N_("Nobody began to send this envelope.")
+    hint = N_("Begin again with its first piece.")
+    status = 404
+
+
+class UploadOffsetWrong(SyncError):
+    key = "upload_offset_wrong"
+    message = N_("The region has %(offset)d bytes of this envelope.")
+    hint = N_("Go on behind the last of them.")
+    status = 409
+
+
+class UploadDamaged(SyncError):
+    key = "upload_damaged"
+    message = N_("The pieces of the envelope do not make the whole that was announced.")
+    hint = N_("Begin again with its first piece.")
+    status = 400
+
+
+class UploadsFull(SyncError):
+    key = "uploads_full"
+    message = N_("The region keeps too many unfinished envelopes.")
+    hint = N_("The box keeps everything; try again later.")
+    status = 503
+
+
 # Orders of the region -------------------------------------------------------------
 
 

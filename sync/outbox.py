@@ -21,7 +21,7 @@ from sqlite_utils.migrations import Migrations
 from sync.anonymise import anonymise
 from sync.batch import CLOCK_UNCONFIRMED, MAX_EVENTS, NO_PREVIOUS, Batch, pack_rows, read_batch
 from sync.database import translated_faults, write_transaction
-from sync.errors import EventOutsideTransaction, ReceiptForAnotherBatch
+from sync.errors import EventOutsideTransaction
 from sync.event import AllowedRow, Event, allowed_row
 from sync.receipt import Receipt
 
@@ -146,10 +146,76 @@ def begin_epoch(db: Database, epoch: bytes) -> None:
         db.execute(
             "UPDATE batch SET set_aside_by = ? WHERE receipt IS NULL AND set_aside_by IS NULL", [epoch]
         )
+        _number_anew(db, epoch)
+
+
+def part_ways(db: Database, batch: SealedBatch) -> None:
+    """Another machine has sent another batch under this number: what may be in both is set aside.
+
+    The copy was made before this batch was cut, so this one, those after it and what still waits
+    may all hold events that the other machine has sent as well.
+    """
+    with write_transaction(db):
+        if not _is_under_way(db, batch.id):
+            return
+        fresh = secrets.token_bytes(EPOCH_BYTES)
         db.execute(
-            "UPDATE sync_state SET epoch = ?, next_seq = 1, next_number = 1, previous_sha256 = ?, seed = ?",
-            [epoch, NO_PREVIOUS, secrets.token_bytes(SEED_BYTES)],
+            "UPDATE outbox SET set_aside_by = ? WHERE set_aside_by IS NULL AND batch_id IN"
+            " (SELECT id FROM batch WHERE epoch = ? AND seq >= ? AND receipt IS NULL)",
+            [fresh, batch.epoch, batch.seq],
         )
+        db.execute(
+            "UPDATE batch SET set_aside_by = ? WHERE epoch = ? AND seq >= ? AND receipt IS NULL"
+            " AND set_aside_by IS NULL",
+            [fresh, batch.epoch, batch.seq],
+        )
+        if db.execute("SELECT epoch FROM sync_state").fetchone()[0] == batch.epoch:
+            _set_waiting_aside(db, fresh)
+
+
+def compare_standing(db: Database, epoch: bytes, high: int) -> bool:
+    """Begin anew when the region has more of this history than this database has made.
+
+    Then the database was restored, or the card copied: what waits may have been sent already. Sealed
+    batches stay: the region knows their very bytes, or tells that another machine used their number.
+    """
+    with write_transaction(db):
+        own, next_seq = db.execute("SELECT epoch, next_seq FROM sync_state").fetchone()
+        if epoch != own or high < next_seq:
+            return False
+        _set_waiting_aside(db, secrets.token_bytes(EPOCH_BYTES))
+    return True
+
+
+def standing(db: Database) -> tuple[bytes, int, int]:
+    """Return the epoch, the number of the next batch, and of the oldest without a receipt."""
+    with translated_faults():
+        epoch, next_seq, oldest = db.execute(
+            "SELECT epoch, next_seq, (SELECT min(seq) FROM batch WHERE batch.epoch = sync_state.epoch"
+            " AND receipt IS NULL AND set_aside_by IS NULL) FROM sync_state"
+        ).fetchone()
+    return epoch, next_seq, oldest or next_seq
+
+
+def _set_waiting_aside(db: Database, fresh: bytes) -> None:
+    db.execute("UPDATE outbox SET set_aside_by = ? WHERE batch_id IS NULL AND set_aside_by IS NULL", [fresh])
+    _number_anew(db, fresh)
+
+
+def _number_anew(db: Database, epoch: bytes) -> None:
+    db.execute(
+        "UPDATE sync_state SET epoch = ?, next_seq = 1, next_number = 1, previous_sha256 = ?, seed = ?",
+        [epoch, NO_PREVIOUS, secrets.token_bytes(SEED_BYTES)],
+    )
+
+
+def _is_under_way(db: Database, batch_id: int) -> bool:
+    return (
+        db.execute(
+            "SELECT 1 FROM batch WHERE id = ? AND receipt IS NULL AND set_aside_by IS NULL", [batch_id]
+        ).fetchone()
+        is not None
+    )
 
 
 # Batches ---------------------------------------------------------------------------
@@ -160,6 +226,7 @@ class SealedBatch:
     """A batch on its way: the bytes that are sent, again and again, until a receipt comes."""
 
     id: int
+    epoch: bytes
     seq: int
     events: int
     blob_id: bytes
@@ -216,14 +283,15 @@ def find_oldest_sealed(db: Database) -> SealedBatch | None:
     """Return the batch to send next."""
     with translated_faults():
         row = db.execute(
-            "SELECT id, seq, events, blob_id, sha256, sealed FROM batch"
+            "SELECT id, epoch, seq, events, blob_id, sha256, sealed FROM batch"
             " WHERE receipt IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT 1"
         ).fetchone()
     return SealedBatch(*row) if row else None
 
 
-def settle(db: Database, receipt: Receipt, signed: bytes) -> None:
-    """Let go of the batch a verified receipt confirms; its ledger row stays for ever.
+def settle(db: Database, receipt: Receipt, signed: bytes) -> int | None:
+    """Let go of the batch a verified receipt confirms and return it; its ledger row stays. None: the
+    receipt is of a batch this database never made, perhaps of another card with the same name.
 
     `contiguous_high` is not trusted to confirm other batches: a copied card may share this epoch.
     """
@@ -233,13 +301,15 @@ def settle(db: Database, receipt: Receipt, signed: bytes) -> None:
             [receipt.epoch, receipt.seq, receipt.events, receipt.blob_id, receipt.sha256],
         ).fetchone()
         if found is None:
-            raise ReceiptForAnotherBatch
+            return None
+        batch_id: int = found[0]
         db.execute(
             "UPDATE batch SET body = NULL, sealed = NULL, receipt = ?, receipted_at = ?"
             " WHERE id = ? AND receipt IS NULL",
-            [signed, receipt.server_time.isoformat(), found[0]],
+            [signed, receipt.server_time.isoformat(), batch_id],
         )
-        db.execute("DELETE FROM outbox WHERE batch_id = ?", [found[0]])
+        db.execute("DELETE FROM outbox WHERE batch_id = ?", [batch_id])
+        return batch_id
 
 
 def _next_batch(db: Database, box_kid: bytes) -> Batch | None:

@@ -18,6 +18,7 @@ from cheroot import wsgi
 from flask import request
 from flask.testing import FlaskClient
 
+from sync import cbor
 from sync.batch import Batch
 from sync.envelope import open_envelope, verify_sender
 from sync.errors import RegionUnreachable
@@ -26,7 +27,7 @@ from sync.server.app import create_app
 from sync.server.identity import Region, make_region
 from sync.server.store import open_store
 from sync.settings import RegionSettings
-from sync.transport import RECEIPT_TYPE, _accepted, _Answer
+from sync.transport import REPLY_TYPE, Pause, _accepted, _Answer, go_on
 
 
 class RegionSimulator:
@@ -93,19 +94,35 @@ class RegionSimulator:
         return Line(self, token)
 
     def carry(self, sealed: bytes, token: str) -> bytes:
+        """Deliver an envelope; return the receipt alone."""
+        receipts: list[bytes] = cbor.array(cbor.array(cbor.read(self.deliver(sealed, token)), 5)[3])
+        return receipts[0]
+
+    def deliver(self, sealed: bytes, token: str) -> bytes:
+        """Deliver an envelope; return the whole reply."""
         if self._is_down:
             raise RegionUnreachable
         if self._lost_envelopes:
             self._lost_envelopes -= 1
             raise RegionUnreachable
         self.received.append(sealed)
-        response = self.http.post("/v1/batches", data=sealed, headers={"Authorization": f"Bearer {token}"})
-        answer = _accepted(_Answer(response.status_code, response.mimetype, "", response.data))
+        reply = self._post("/v1/batches", sealed, token)
         if self._lost_receipts:
             self._lost_receipts -= 1
             raise RegionUnreachable
-        if answer.content_type != RECEIPT_TYPE:
-            raise ValueError("not a receipt")
+        return reply
+
+    def tell(self, question: bytes, token: str) -> bytes:
+        """Answer what is new."""
+        if self._is_down:
+            raise RegionUnreachable
+        return self._post("/v1/news", question, token)
+
+    def _post(self, path: str, body: bytes, token: str) -> bytes:
+        response = self.http.post(path, data=body, headers={"Authorization": f"Bearer {token}"})
+        answer = _accepted(_Answer(response.status_code, response.mimetype, "", "", response.data))
+        if answer.content_type != REPLY_TYPE:
+            raise ValueError("not a reply")
         return answer.body
 
     def serve(self) -> AbstractContextManager[str]:
@@ -135,5 +152,9 @@ class Line:
     region: RegionSimulator
     token: str
 
-    def send(self, sealed: bytes) -> bytes:
-        return self.region.carry(sealed, self.token)
+    def send(self, sealed: bytes, pause: Pause = go_on) -> bytes:
+        pause()
+        return self.region.deliver(sealed, self.token)
+
+    def ask(self, question: bytes) -> bytes:
+        return self.region.tell(question, self.token)

@@ -8,6 +8,7 @@ in the reader's language. Tokens and payloads are never logged.
 from __future__ import annotations
 
 import base64
+import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from flask import Flask, Response, g, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from sync.batch import SHA256_BYTES
 from sync.envelope import MAX_ENVELOPE_BYTES
 from sync.errors import (
     BadRequest,
@@ -22,21 +24,32 @@ from sync.errors import (
     EnvelopeOversized,
     MethodNotAllowed,
     NotFound,
+    RefusedEnvelope,
     RequestTooLarge,
     SyncError,
     TokenRefused,
     TooManyCodes,
     Unexpected,
+    UploadOffsetWrong,
+    UploadsFull,
+    UploadUnknown,
 )
 from sync.keys import vouch_for_policy_key
-from sync.server import inbox, pages, registry
+from sync.reply import read_question
+from sync.server import answers, inbox, pages, registry
 from sync.server.identity import Region
+from sync.server.inbox import sign_for
 from sync.server.openapi import describe_region
-from sync.server.store import Store, open_store
+from sync.server.store import Box, Store, open_store
 from sync.server.translation import LANGUAGES, PAGE_LANGUAGE, PROBLEM_LANGUAGE, Speaker, load_speakers
-from sync.transport import PROBLEM_TYPE, RECEIPT_TYPE
+from sync.server.uploads import MAX_PIECE_BYTES, Uploads
+from sync.transport import PROBLEM_TYPE, REPLY_TYPE
 
 MAX_ENROLMENT_BYTES = 4096  # an honest request has about 300
+MAX_QUESTION_BYTES = 256  # an honest one has about 20
+MAX_HEADER_DIGITS = 9
+UPLOADS_FOLDER = "uploads"
+UPLOADS_RETRY_SECONDS = 600
 
 _HEADERS = {
     # No script at all, and styles only from our own file.
@@ -60,12 +73,14 @@ def create_app(region: Region, clock: Clock = now) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     speakers = load_speakers()
     _add_machine_routes(app, region, clock)
+    _add_upload_routes(app, region, clock)
     _add_pages(app, region, speakers)
     _add_answers_to_errors(app, speakers)
 
     @app.after_request
     def harden(response: Response) -> Response:
-        response.headers.update(_HEADERS)
+        # Programs draw no page; on a line of 20 kbit/s their answers carry no idle words.
+        response.headers.update({} if request.path.startswith("/v1/") else _HEADERS)
         # What is counted changes; only the style sheet may be kept.
         if request.endpoint != "static":
             response.headers["Cache-Control"] = "no-store"
@@ -109,13 +124,15 @@ def _add_machine_routes(app: Flask, region: Region, clock: Clock) -> None:
 
     @app.post("/v1/batches")
     def deliver() -> Response:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise TokenRefused
-        store = _store(region)
-        box = registry.get_box_by_token(store, token)
-        signed = inbox.receive(store, region.keys, region.id, box, request.get_data(), clock())
-        return Response(signed, content_type=RECEIPT_TYPE)
+        box = _sender(region)
+        return _reply(_take(region, box, request.get_data(), clock()))
+
+    @app.post("/v1/news")
+    def tell() -> Response:
+        request.max_content_length = MAX_QUESTION_BYTES
+        box = _sender(region)
+        question = read_question(request.get_data())
+        return _reply(answers.answer_question(_store(region), region, box, question, clock()))
 
     @app.get("/health")
     def health() -> Response:
@@ -125,6 +142,49 @@ def _add_machine_routes(app: Flask, region: Region, clock: Clock) -> None:
     @app.get("/openapi.json")
     def describe() -> Response:
         return jsonify(describe_region())
+
+
+def _add_upload_routes(app: Flask, region: Region, clock: Clock) -> None:
+    """The subset of the IETF's resumable uploads that a box needs; docs/envelope.md says which."""
+    uploads = Uploads(region.folder / UPLOADS_FOLDER)
+
+    @app.post("/v1/uploads")
+    def begin_upload() -> Response:
+        box = _sender(region)
+        sha256, length = _digest(), _whole_header("Upload-Length")
+        stored = _store(region).find_stored(box, sha256)
+        if stored is not None:
+            receipt = sign_for(stored, box, region.keys)
+            return _reply(
+                answers.answer_receipts(_store(region), region, box, stored.epoch, [receipt], clock())
+            )
+        offset = uploads.begin(box.label, sha256, length, clock())
+        return _offset(201, offset, {"Location": f"/v1/uploads/{sha256.hex()}"})
+
+    @app.route("/v1/uploads/<name>", methods=["HEAD"])
+    def find_upload(name: str) -> Response:
+        box = _sender(region)
+        offset, length = uploads.offset(box.label, _named(name))
+        return _offset(204, offset, {"Upload-Length": str(length)})
+
+    @app.patch("/v1/uploads/<name>")
+    def continue_upload(name: str) -> Response:
+        request.max_content_length = MAX_PIECE_BYTES
+        box, sha256 = _sender(region), _named(name)
+        piece = request.get_data()
+        # A piece whose end was cut off is not a piece.
+        if len(piece) != (request.content_length or 0):
+            raise BadRequest
+        progress = uploads.append(box.label, sha256, _whole_header("Upload-Offset"), piece)
+        if progress.whole is None:
+            return _offset(204, progress.offset, {})
+        try:
+            reply = _take(region, box, progress.whole, clock())
+        except RefusedEnvelope:
+            uploads.discard(box.label, sha256)
+            raise
+        uploads.discard(box.label, sha256)
+        return _reply(reply)
 
 
 def _add_pages(app: Flask, region: Region, speakers: dict[str, Speaker]) -> None:
@@ -149,6 +209,10 @@ def _add_answers_to_errors(app: Flask, speakers: dict[str, Speaker]) -> None:
         response.headers["Vary"] = "Accept-Language"
         if isinstance(error, TooManyCodes):
             response.headers["Retry-After"] = str(error.params["wait_seconds"])
+        if isinstance(error, UploadsFull):
+            response.headers["Retry-After"] = str(UPLOADS_RETRY_SECONDS)
+        if isinstance(error, UploadOffsetWrong):
+            response.headers["Upload-Offset"] = str(error.params["offset"])
         if isinstance(error, TokenRefused):
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
@@ -160,7 +224,9 @@ def _add_answers_to_errors(app: Flask, speakers: dict[str, Speaker]) -> None:
     @app.errorhandler(HTTPException)
     def refuse_foreign(error: HTTPException) -> Response:
         if isinstance(error, RequestEntityTooLarge):
-            too_large = EnvelopeOversized if request.endpoint == "deliver" else RequestTooLarge
+            too_large = (
+                EnvelopeOversized if request.endpoint in {"deliver", "continue_upload"} else RequestTooLarge
+            )
             return answer(too_large(limit_bytes=request.max_content_length))
         return answer({404: NotFound, 405: MethodNotAllowed}.get(error.code or 0, BadRequest)())
 
@@ -194,6 +260,54 @@ def _page_language() -> str:
     if chosen in LANGUAGES:
         return chosen
     return request.accept_languages.best_match(LANGUAGES) or PAGE_LANGUAGE
+
+
+def _sender(region: Region) -> Box:
+    """Return the box whose token came with the request."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise TokenRefused
+    return registry.get_box_by_token(_store(region), token)
+
+
+def _take(region: Region, box: Box, blob: bytes, now: datetime) -> bytes:
+    """Store an envelope and return the reply with its receipt."""
+    store = _store(region)
+    stored = inbox.receive(store, region.keys, region.id, box, blob, now)
+    return answers.answer_receipts(store, region, box, stored.epoch, [stored.receipt], now)
+
+
+def _reply(reply: bytes) -> Response:
+    return Response(reply, content_type=REPLY_TYPE)
+
+
+def _offset(status: int, offset: int, more: dict[str, str]) -> Response:
+    return Response(status=status, headers={"Upload-Offset": str(offset)} | more)
+
+
+def _whole_header(name: str) -> int:
+    text = request.headers.get(name, "")
+    if not text.isdecimal() or len(text) > MAX_HEADER_DIGITS:
+        raise BadRequest
+    return int(text)
+
+
+def _digest() -> bytes:
+    """Return the SHA-256 a box announces (RFC 9530: `sha-256=:...:`)."""
+    text = request.headers.get("Repr-Digest", "")
+    try:
+        digest = base64.b64decode(text.removeprefix("sha-256=:").removesuffix(":"), validate=True)
+    except ValueError as fault:
+        raise BadRequest from fault
+    if len(digest) != SHA256_BYTES:
+        raise BadRequest
+    return digest
+
+
+def _named(name: str) -> bytes:
+    if not re.fullmatch(r"[0-9a-f]{64}", name):
+        raise UploadUnknown
+    return bytes.fromhex(name)
 
 
 def _store(region: Region) -> Store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from sync.envelope import REGION_ID_BYTES
 from sync.errors import KeyDamaged, RegionNotReady
@@ -23,6 +24,7 @@ class Region:
     name: str
     database: str
     keys: RegionKeys
+    folder: Path  # beside the database: keys and unfinished uploads
 
 
 def make_region(settings: RegionSettings, name: str, database: str) -> Region:
@@ -55,4 +57,4 @@ def get_region(settings: RegionSettings) -> Region:
         database = settings.database or str(record["database"])
     except (ValueError, KeyError, TypeError) as fault:
         raise KeyDamaged(name=IDENTITY_FILE) from fault
-    return Region(region_id, name, database, get_region_keys(settings.folder))
+    return Region(region_id, name, database, get_region_keys(settings.folder), settings.folder)

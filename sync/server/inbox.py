@@ -9,6 +9,7 @@ the same receipt and counts nothing. Keeps out: HTTP, SQL.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
@@ -31,6 +32,7 @@ class Verdict(Enum):
 REMARK_FORK = "fork"  # one number, two contents: perhaps a copied card
 REMARK_GAP = "gap"  # a batch came before the one ahead of it
 REMARK_CHAIN = "chain"  # it does not follow from the batch before it
+REMARK_EPOCH = "epoch"  # a second history of one box: restored from a backup, or a copied card
 
 
 def judge(stored: LedgerRow | None, sha256: bytes) -> Verdict:
@@ -51,13 +53,25 @@ def find_remarks(row: LedgerRow, before: LedgerRow | None, after: LedgerRow | No
     return remarks
 
 
+@dataclass(frozen=True)
+class Stored:
+    """An envelope that is in the ledger, now or before, and the promise of it."""
+
+    sender: Box
+    epoch: bytes
+    receipt: bytes
+
+
 def receive(
-    store: Store, keys: RegionKeys, region_id: bytes, sender: Box, blob: bytes, now: datetime
-) -> bytes:
-    """Return the signed receipt for an envelope that is stored, now or before."""
+    store: Store, keys: RegionKeys, region_id: bytes, sender: Box | None, blob: bytes, now: datetime
+) -> Stored:
+    """Store an envelope once. Without a sender (on a stick there is no token) the name inside counts;
+    either way only the signature proves it."""
     opened = open_envelope(blob, keys.opening, region_id)
-    if opened.claimed_kid != sender.kid:
+    known = sender or store.find_box_by_kid(opened.claimed_kid)
+    if known is None or opened.claimed_kid != known.kid:
         raise UnknownBox
+    sender = known
     batch = verify_sender(opened, sender.device_key)
     events = unpack_rows(batch.payload)
     if len(events) != batch.events:
@@ -74,12 +88,15 @@ def receive(
             store.add_batch(sender, stored, events)
             before = store.find_ledger_row(sender, batch.epoch, batch.seq - 1)
             after = store.find_ledger_row(sender, batch.epoch, batch.seq + 1)
-            for remark in find_remarks(stored, before, after):
+            remarks = find_remarks(stored, before, after)
+            if store.has_other_epoch(sender, batch.epoch):
+                remarks.append(REMARK_EPOCH)
+            for remark in remarks:
                 store.add_remark(sender, batch.epoch, batch.seq, remark, sha256, now)
     # The alarm is committed by now; raising earlier would have rolled it back.
     if stored is None or verdict is Verdict.FORK:
         raise BatchFork
-    return sign_receipt(_receipt(stored, sender, keys), keys.receipts)
+    return Stored(sender, batch.epoch, sign_for(stored, sender, keys))
 
 
 def _ledger_row(
@@ -98,6 +115,11 @@ def _ledger_row(
         # A receipt tells whole seconds, and a repeated one must tell the same.
         received_at=now.replace(microsecond=0),
     )
+
+
+def sign_for(row: LedgerRow, sender: Box, keys: RegionKeys) -> bytes:
+    """Return the receipt of a stored batch."""
+    return sign_receipt(_receipt(row, sender, keys), keys.receipts)
 
 
 def _receipt(row: LedgerRow, sender: Box, keys: RegionKeys) -> Receipt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from sync.transport import ENVELOPE_TYPE, PROBLEM_TYPE, RECEIPT_TYPE
+from sync.transport import ENVELOPE_TYPE, PIECE_TYPE, PROBLEM_TYPE, QUESTION_TYPE, REPLY_TYPE
 
 
 def describe_region() -> dict[str, Any]:
@@ -21,6 +21,15 @@ def describe_region() -> dict[str, Any]:
         "paths": {
             "/v1/enrolments": {"post": _enrolments()},
             "/v1/batches": {"post": _batches()},
+            "/v1/news": {"post": _news()},
+            "/v1/uploads": {"post": _begin_upload()},
+            "/v1/uploads/{name}": {
+                "parameters": [
+                    _named("name", "path", "The SHA-256 of the whole envelope, in hexadecimal digits")
+                ],
+                "head": _find_upload(),
+                "patch": _continue_upload(),
+            },
             "/health": {"get": _health()},
             "/openapi.json": {
                 "get": {
@@ -64,8 +73,8 @@ def _batches() -> dict[str, Any]:
         "requestBody": {"required": True, "content": {ENVELOPE_TYPE: {}, "application/octet-stream": {}}},
         "responses": {
             "200": {
-                "description": "Stored; the signed receipt (docs/envelope.md)",
-                "content": {RECEIPT_TYPE: {}},
+                "description": "Stored; the reply with the signed receipt (docs/envelope.md)",
+                "content": {REPLY_TYPE: {}},
             },
             "400": _problem("The envelope was refused; nothing was stored"),
             "401": _problem("The token is not known"),
@@ -75,6 +84,81 @@ def _batches() -> dict[str, Any]:
             "507": _problem("The region's disk is full; nothing was stored"),
         },
     }
+
+
+def _news() -> dict[str, Any]:
+    return {
+        "operationId": "tell",
+        "summary": "Say what is new for a box: order, time, receipts it may have missed",
+        "security": [{"box": []}],
+        "requestBody": {"required": True, "content": {QUESTION_TYPE: {}}},
+        "responses": {
+            "200": _REPLY,
+            "400": _problem("The question has the wrong form"),
+            "401": _problem("The token is not known"),
+        },
+    }
+
+
+def _begin_upload() -> dict[str, Any]:
+    return {
+        "operationId": "begin_upload",
+        "summary": "Begin or resume an envelope that travels in pieces",
+        "security": [{"box": []}],
+        "parameters": [
+            _named("Upload-Length", "header", "Bytes of the whole"),
+            _named("Repr-Digest", "header", "sha-256=:base64: of the whole"),
+        ],
+        "responses": {
+            "200": _REPLY,
+            "201": _told("Go on at Upload-Offset", "Location", "Upload-Offset"),
+            "400": _problem("A header is missing"),
+            "401": _problem("The token is not known"),
+            "413": _problem("The envelope would be too large"),
+            "503": _problem("Too much is unfinished; Retry-After says when to try again"),
+        },
+    }
+
+
+def _find_upload() -> dict[str, Any]:
+    return {
+        "operationId": "find_upload",
+        "summary": "Ask how much of an envelope is kept",
+        "security": [{"box": []}],
+        "responses": {
+            "204": _told("So much is on the disk", "Upload-Offset", "Upload-Length"),
+            "401": {"description": "The token is not known"},
+            "404": {"description": "Nobody began this envelope"},
+        },
+    }
+
+
+def _continue_upload() -> dict[str, Any]:
+    return {
+        "operationId": "continue_upload",
+        "summary": "Send the next piece; the last one is answered with the reply",
+        "security": [{"box": []}],
+        "parameters": [_named("Upload-Offset", "header", "Where this piece begins")],
+        "requestBody": {"required": True, "content": {PIECE_TYPE: {}}},
+        "responses": {
+            "200": _REPLY,
+            "204": _told("On the disk; go on at Upload-Offset", "Upload-Offset"),
+            "400": _problem("The whole is damaged or refused; begin again"),
+            "401": _problem("The token is not known"),
+            "404": _problem("Nobody began this envelope"),
+            "409": _problem("Another offset is the right one: it is in Upload-Offset"),
+            "413": _problem("The piece is too large"),
+            "507": _problem("The region's disk is full"),
+        },
+    }
+
+
+def _named(name: str, place: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": True, "description": description, "schema": _TEXT}
+
+
+def _told(description: str, *headers: str) -> dict[str, Any]:
+    return {"description": description, "headers": {name: {"schema": _TEXT} for name in headers}}
 
 
 def _health() -> dict[str, Any]:
@@ -99,6 +183,7 @@ def _problem(description: str) -> dict[str, Any]:
     return {"description": description, "content": {PROBLEM_TYPE: {"schema": schema}}}
 
 
+_REPLY = {"description": "The region's reply (docs/envelope.md)", "content": {REPLY_TYPE: {}}}
 _TEXT = {"type": "string"}
 _BASE64 = {"type": "string", "contentEncoding": "base64"}
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -123,6 +124,12 @@ def m002_tasks_and_hand_backs(db: Database) -> None:
 def m003_policy(db: Database) -> None:
     """Every order the region ever gave, as it was signed."""
     db.execute("CREATE TABLE policy (version INTEGER PRIMARY KEY, document BLOB NOT NULL) STRICT")
+
+
+@migrations()
+def m004_ledger_by_bytes(db: Database) -> None:
+    """A box that lost its receipt asks by the bytes it sent."""
+    db.execute("CREATE INDEX ledger_by_sha256 ON ledger (sha256)")
 
 
 @dataclass(frozen=True)
@@ -271,15 +278,10 @@ class Store:
     def find_ledger_row(self, box: Box, epoch: bytes, seq: int) -> LedgerRow | None:
         with translated_faults():
             row = self._db.execute(
-                "SELECT epoch, seq, lo, hi, blob_id, sha256, previous_sha256, clock_quality, contiguous_high,"
-                " received_at FROM ledger WHERE box_id = ? AND epoch = ? AND seq = ?",
+                f"SELECT {_LEDGER_COLUMNS} FROM ledger WHERE box_id = ? AND epoch = ? AND seq = ?",  # noqa: S608 - our own words
                 [box.id, epoch, seq],
             ).fetchone()
-        if row is None:
-            return None
-        fields = list(row)
-        fields[-1] = datetime.fromisoformat(fields[-1])
-        return LedgerRow(*fields)
+        return _read_ledger_row(row) if row else None
 
     def contiguous_high(self, box: Box, epoch: bytes, coming: int) -> int:
         """Return the number up to which every batch of the epoch is stored once `coming` is."""
@@ -291,6 +293,41 @@ class Store:
         while high + 1 == coming or self.find_ledger_row(box, epoch, high + 1) is not None:
             high += 1
         return high
+
+    def has_other_epoch(self, box: Box, epoch: bytes) -> bool:
+        with translated_faults():
+            return (
+                self._db.execute(
+                    "SELECT 1 FROM ledger WHERE box_id = ? AND epoch <> ? LIMIT 1", [box.id, epoch]
+                ).fetchone()
+                is not None
+            )
+
+    def highest_seq(self, box: Box, epoch: bytes) -> int:
+        with translated_faults():
+            high: int = self._db.execute(
+                "SELECT coalesce(max(seq), 0) FROM ledger WHERE box_id = ? AND epoch = ?", [box.id, epoch]
+            ).fetchone()[0]
+        return high
+
+    def ledger_rows(self, box: Box, epoch: bytes, first: int, end: int, limit: int) -> list[LedgerRow]:
+        """Return the oldest stored batches of an epoch with `first <= seq < end`."""
+        with translated_faults():
+            rows = self._db.execute(
+                f"SELECT {_LEDGER_COLUMNS} FROM ledger WHERE box_id = ? AND epoch = ?"  # noqa: S608 - our own words
+                " AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?",
+                [box.id, epoch, first, end, limit],
+            ).fetchall()
+        return [_read_ledger_row(row) for row in rows]
+
+    def find_stored(self, box: Box, sha256: bytes) -> LedgerRow | None:
+        """Return the stored batch with these sealed bytes."""
+        with translated_faults():
+            row = self._db.execute(
+                f"SELECT {_LEDGER_COLUMNS} FROM ledger WHERE box_id = ? AND sha256 = ?",  # noqa: S608 - our own words
+                [box.id, sha256],
+            ).fetchone()
+        return _read_ledger_row(row) if row else None
 
     def add_batch(self, box: Box, row: LedgerRow, events: Iterable[LeavingRow]) -> None:
         """Store the ledger row and its events together or not at all."""
@@ -366,6 +403,17 @@ class Store:
             return dict(
                 self._db.execute(f"SELECT {column}, count(*) FROM event GROUP BY 1 ORDER BY 1").fetchall()  # noqa: S608 - our own words
             )
+
+
+_LEDGER_COLUMNS = (
+    "epoch, seq, lo, hi, blob_id, sha256, previous_sha256, clock_quality, contiguous_high, received_at"
+)
+
+
+def _read_ledger_row(row: tuple[Any, ...]) -> LedgerRow:
+    fields = list(row)
+    fields[-1] = datetime.fromisoformat(fields[-1])
+    return LedgerRow(*fields)
 
 
 _BOX_LINES = """

@@ -36,6 +36,7 @@ KIND_WORDS = {
 LANGUAGE_WORDS = {"kk": N_("Kazakh"), "ru": N_("Russian"), "en": N_("English"), "": N_("Not stated")}
 REMARK_WORDS = {
     "fork": N_("two batches with one number: perhaps a copied card"),
+    "epoch": N_("a second history: restored from a backup, or a copied card"),
     "gap": N_("a batch came out of order"),
     "chain": N_("a batch does not follow from the one before"),
 }

@@ -1,12 +1,16 @@
 """Stops at four levels: who is stopped, who may lift, and that a power cut lifts nothing."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from appliance import access, roster, stops
 from appliance.database import connection, saving
+from sync import policy
+from sync.keys import SigningKey
+from sync.policy import REGION_ID_BYTES, Policy
 from tests.appliance.test_stream import events
 from tests.classroom import PIN, Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine
@@ -148,3 +152,24 @@ def test_a_reader_of_a_stopped_answer_is_told_at_once(
     assert "Your teacher has paused AI" in finished[1]["html"]
     assert done[0] == "done"
     engine.go_on()
+
+
+def test_a_stop_of_the_region_ends_what_runs_and_no_teacher_lifts_it(
+    classroom: Classroom, engine: FakeEngine, dana: Browser, aigerim: Browser
+) -> None:
+    engine.hold()
+    aigerim.ask("Still?")
+    wait_until(lambda: engine.requests)
+    key, region = SigningKey.from_seed(b"r" * 32), b"R" * REGION_ID_BYTES
+    order = Policy(region, 1, NOW, stop=True)
+    with connection(classroom.database) as db:
+        policy.accept(db, policy.sign_policy(order, key), key.public, region)  # as the sync process does
+    wait_until(classroom.all_answered, "the box to notice by itself")
+    assert "AI is paused in the whole region" in aigerim.page()
+    for level in ("school_class", "school"):
+        dana.post("/teacher/stop", {"level": level, "wish": "lift"})
+    assert aigerim.ask("Now?").status_code == 409
+    with connection(classroom.database) as db:
+        policy.accept(db, policy.sign_policy(replace(order, version=2, stop=False), key), key.public, region)
+    engine.go_on()
+    assert aigerim.ask("Now?").status_code == 303

@@ -8,6 +8,7 @@ from typing import Any
 
 import urllib3
 
+from models.closure import Closure
 from models.listener import Listener
 from models.metrics import EngineMetrics
 from models.server import Door, Served
@@ -24,12 +25,17 @@ class Box:
     """One engine process's insides, listening on a free port."""
 
     def __init__(
-        self, engine: FakeEngine, waiting: int = 4, load: Any = None, grace_seconds: float = 0.3
+        self,
+        engine: FakeEngine,
+        waiting: int = 4,
+        load: Any = None,
+        grace_seconds: float = 0.3,
+        closure: Any = Closure,
     ) -> None:
         self.engine = engine
         metrics = EngineMetrics()
         self.worker = Worker(load or (lambda: engine), metrics, waiting)
-        self.door = Door(self.worker, Served("fake", "ab" * 32, 1), metrics, KEY, grace_seconds)
+        self.door = Door(self.worker, Served("fake", "ab" * 32, 1), metrics, KEY, grace_seconds, closure)
         application = self.door.application()
         self.listener = Listener("127.0.0.1", 0, application, engine.sequences + waiting)
         self.listener.expiration_interval = 0.05  # stop quickly; a test has no time to idle

@@ -55,7 +55,8 @@ def test_models_and_health_name_what_is_served(box):
     models = box.http.request("GET", f"{box.url}/v1/models").json()
     assert [model["id"] for model in models["data"]] == ["fake"]
     assert box.http.request("GET", f"{box.url}/v1/models/fake").json()["id"] == "fake"
-    assert box.health() == {"status": "ok", "model": "fake", "sha256": "ab" * 32, "active": 0, "waiting": 0}
+    health = {"status": "ok", "model": "fake", "sha256": "ab" * 32, "active": 0, "waiting": 0}
+    assert box.health() == {**health, "is_closed": False, "closed_refusals": 0}
 
 
 def test_metrics_are_in_prometheus_words_and_hold_no_text(box):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -65,6 +66,22 @@ class Box:
             return client.send_all(db, self.device, self.enrolment, self.region.line(self.enrolment.token))
         finally:
             db.close()
+
+    def cut(self) -> None:
+        """Seal what waits and send nothing, as for a stick."""
+        db = client.open_outbox(self.settings)
+        try:
+            client.seal_waiting(db, self.device, self.enrolment)
+        finally:
+            db.close()
+
+    def copy(self, name: str) -> Box:
+        """The same card in a second machine whose first boot noticed nothing."""
+        settings = SyncSettings(home=self.settings.home.with_name(name))
+        settings.home.mkdir()
+        # The last connection is closed, so the log is folded in and the file is the whole database.
+        shutil.copy(self.settings.database_path, settings.database_path)
+        return Box(settings, self.region, self.enrolment, self.device)
 
     def status(self) -> outbox.OutboxStatus:
         db = client.open_outbox(self.settings)

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from sync import client, outbox
+from sync import cbor, client, outbox
 from sync.errors import (
     BatchFork,
     DiskFull,
     ReceiptForAnotherBatch,
     ReceiptForged,
     RegionUnreachable,
+    ReplyMalformed,
     TokenRefused,
 )
 from sync.keys import SigningKey
 from sync.receipt import sign_receipt, verify_receipt
+from sync.transport import Pause, go_on
 from tests.region_simulator import Line, RegionSimulator
 from tests.sync.cast import Box
 
@@ -70,7 +72,7 @@ def test_region_down_keeps_everything_and_says_what_next(box: Box, region: Regio
     for _ in range(3):
         with pytest.raises(RegionUnreachable, match="sends it when the link is back"):
             box.sync()
-    assert box.status().sealed_events == 5
+    assert box.status().waiting_events == 5
     region.come_back()
     box.sync()
     assert region.count("question_asked") == 5
@@ -105,19 +107,41 @@ def test_long_month_travels_in_several_batches_in_order(
 
 def test_copied_card_is_noticed_and_nothing_is_overwritten(box: Box, region: RegionSimulator) -> None:
     box.ask(times=2)
-    copy = box.settings.database_path.read_bytes()
+    other = box.copy("copy")
     box.sync()
-    other = Box(client.SyncSettings(box.settings.home / "copy"), region, box.enrolment, box.device)
-    other.settings.home.mkdir()
-    other.settings.database_path.write_bytes(copy)
-    wal = box.settings.home / "box.sqlite-wal"
-    assert not wal.exists() or copy  # the last connection folded the log in before the copy
     other.ask(times=4)
-    with pytest.raises(BatchFork):
-        other.sync()
+    # Before it seals anything it asks where it stands, and learns that this history went on without it.
+    other.sync()
     assert region.count("question_asked") == 2
+    status = other.status()
+    assert (status.sealed_events, status.set_aside_events) == (0, 6)
+    # The other machine goes on under a history of its own; both ends have noticed.
+    other.ask(times=3)
+    other.sync()
+    assert region.count("question_asked") == 5
+    assert region.report()["boxes"][0]["remarks"] == ["epoch"]
+
+
+def test_copy_that_seals_under_a_number_of_the_other_sets_aside_what_may_be_double(
+    box: Box, region: RegionSimulator
+) -> None:
+    box.ask(times=2)
+    other = box.copy("copy")
+    for twin in (box, other):
+        twin.ask(times=3)
+        twin.cut()  # on a stick nobody asks the region first
+    box.sync()
+    with pytest.raises(BatchFork, match="a card was copied"):
+        other.sync()
     assert region.report()["boxes"][0]["remarks"] == ["fork"]
-    assert other.status().sealed_events == 6
+    status = other.status()
+    assert (status.sealed_events, status.waiting_events, status.set_aside_events) == (0, 0, 5)
+    other.ask(times=4)
+    other.sync()
+    box.ask()
+    box.sync()
+    assert region.count("question_asked") == 5 + 4 + 1
+    assert region.report()["boxes"][0]["remarks"] == ["epoch", "fork"]
 
 
 def test_batch_that_comes_before_its_elder_is_kept_and_noted(
@@ -125,11 +149,11 @@ def test_batch_that_comes_before_its_elder_is_kept_and_noted(
 ) -> None:
     envelopes = []
     monkeypatch.setattr(
-        RegionSimulator, "carry", lambda _self, sealed, _token: envelopes.append(sealed) or b""
+        RegionSimulator, "deliver", lambda _self, sealed, _token: envelopes.append(sealed) or b""
     )
     for _ in range(3):
         box.ask()
-        with pytest.raises(Exception, match="receipt"):
+        with pytest.raises(ReplyMalformed):
             box.sync()
         box.query("UPDATE batch SET receipt = x'00', sealed = NULL RETURNING 1")  # pretend, to cut the next
     monkeypatch.undo()
@@ -152,9 +176,11 @@ class Liar(Line):
         super().__init__(region, token)
         object.__setattr__(self, "answer", answer)
 
-    def send(self, sealed: bytes) -> bytes:
+    def send(self, sealed: bytes, pause: Pause = go_on) -> bytes:
         answer: Callable[[bytes], bytes] = vars(self)["answer"]
-        return answer(super().send(sealed))
+        fields = cbor.array(cbor.read(super().send(sealed, pause)))
+        fields[3] = [answer(receipt) for receipt in fields[3]]
+        return cbor.write(fields)
 
 
 def test_only_a_receipt_the_region_signed_lets_a_batch_go(box: Box, region: RegionSimulator) -> None:
@@ -195,7 +221,7 @@ def test_unknown_token_is_refused_and_everything_kept(box: Box, region: RegionSi
             line = region.line(base64.b64encode(token.encode()).decode() if not token.isascii() else token)
             client.send_all(db, box.device, box.enrolment, line)
         db.close()
-    assert box.status().sealed_events == 1
+    assert box.status().waiting_events == 1
     assert region.report()["events"] == 0
 
 

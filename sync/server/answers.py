@@ -1,0 +1,30 @@
+"""What a box is told: receipts for what is stored, the order in force, the time, its own standing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sync.reply import MAX_RECEIPTS, Notice, Question, write_reply
+from sync.server.identity import Region
+from sync.server.inbox import sign_for
+from sync.server.store import Box, Store
+
+
+def answer_receipts(
+    store: Store, region: Region, box: Box, epoch: bytes, receipts: Sequence[bytes], now: datetime
+) -> bytes:
+    """Return the reply to envelopes that are stored."""
+    return write_reply(_notice(store, box, epoch, now), receipts, store.find_policy(), region.keys.receipts)
+
+
+def answer_question(store: Store, region: Region, box: Box, question: Question, now: datetime) -> bytes:
+    """Return what is new for a box: its missing receipts too, for they may have been lost on the way."""
+    store.touch_box(box, now)
+    rows = store.ledger_rows(box, question.epoch, question.oldest_seq, question.next_seq, MAX_RECEIPTS)
+    receipts = [sign_for(row, box, region.keys) for row in rows]
+    return answer_receipts(store, region, box, question.epoch, receipts, now)
+
+
+def _notice(store: Store, box: Box, epoch: bytes, now: datetime) -> Notice:
+    return Notice(box.kid, now.replace(microsecond=0), epoch, store.highest_seq(box, epoch), 0)
