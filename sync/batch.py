@@ -16,7 +16,8 @@ from datetime import date, timedelta
 from sync import cbor
 from sync.anonymise import LeavingRow
 from sync.errors import BatchMalformed, BatchOversized, UnknownColumn
-from sync.event import KINDS, HexPrefix, Log2, OneOf, Rule, Stays, Whole
+from sync.event import KINDS, HexPrefix, Log2, OneOf, Rule, Span, Stays, Step, Whole
+from sync.generalise import week_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -42,7 +43,8 @@ SHA256_BYTES = 32
 NO_PREVIOUS = bytes(SHA256_BYTES)
 
 CLOCK_UNKNOWN, CLOCK_UNCONFIRMED, CLOCK_CONFIRMED = range(3)
-ROWS_VERSION = 1
+# Version 1 had a kind, a session and a day in every row; boxes that made it are still read.
+OLD_ROWS_VERSION, ROWS_VERSION = 1, 2
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Batch:
     hi: int
     clock_quality: int
     payload: bytes
+    # For the nation, sealed beside the rows in a section of its own; the region cannot read it.
+    nation: bytes = b""
 
     @property
     def events(self) -> int:
@@ -117,22 +121,31 @@ def _leaving_rules() -> dict[str, Rule]:
 
 
 RULES = _leaving_rules()
-COLUMNS = ("kind", "session", "day", *sorted(RULES))
+ALWAYS = ("kind", "session", "day")  # in version 1
+COLUMNS = (*ALWAYS, "span", *sorted(RULES))
 
 
 def pack_rows(rows: Sequence[LeavingRow]) -> bytes:
     """Return the rows as compressed columns. Columns without a value are left out."""
-    first = min(row.day for row in rows)
+    first = min((row.day for row in rows if row.day), default=FIRST_DAY)
     columns: dict[str, list[object]] = {
         "kind": _words([row.kind for row in rows]),
         "session": [row.session for row in rows],
-        "day": [(row.day - first).days for row in rows],
+        "day": [(row.day - first).days if row.day else None for row in rows],
+        "span": [int(row.span) or None for row in rows],
+    }
+    told = {
+        "kind": any(row.kind for row in rows),
+        "session": any(row.session is not None for row in rows),
+        "day": any(row.day for row in rows),
+        "span": any(row.span for row in rows),
     }
     for name, rule in RULES.items():
         values = [row.fields.get(name) for row in rows]
-        if any(value is not None for value in values):
-            columns[name] = _words(values) if isinstance(rule, OneOf | HexPrefix) else list(values)
-    record = [ROWS_VERSION, len(rows), (first - FIRST_DAY).days, columns]
+        told[name] = any(value is not None for value in values)
+        columns[name] = _words(values) if isinstance(rule, OneOf | HexPrefix) else list(values)
+    kept = {name: column for name, column in columns.items() if told[name]}
+    record = [ROWS_VERSION, len(rows), (first - FIRST_DAY).days, kept]
     return zstd.compress(cbor.write(record), level=COMPRESSION_LEVEL)
 
 
@@ -140,44 +153,66 @@ def unpack_rows(payload: bytes) -> tuple[LeavingRow, ...]:
     """Return the rows, or refuse the whole payload."""
     try:
         record = cbor.array(cbor.read(_decompress(payload)), 4)
-        cbor.whole(record[0], ROWS_VERSION, ROWS_VERSION)
+        version = cbor.whole(record[0], OLD_ROWS_VERSION, ROWS_VERSION)
         if cbor.whole(record[1], 1) > MAX_EVENTS:
             raise BatchOversized
+        if not isinstance(record[3], dict):
+            raise BatchMalformed
+        if version == OLD_ROWS_VERSION:
+            _verify_old(record[3], record[1])
         return _rows_from(record[1], cbor.whole(record[2]), record[3])
     except (cbor.NotOurCbor, OverflowError) as fault:
         raise BatchMalformed from fault
 
 
-def _rows_from(count: int, first: int, columns: object) -> tuple[LeavingRow, ...]:
-    if not isinstance(columns, dict):
-        raise BatchMalformed
+def _verify_old(columns: Mapping[object, object], count: int) -> None:
+    """In version 1 every row has kind, session and day."""
+    if "span" in columns:
+        raise UnknownColumn
+    places = cbor.array(columns.get("kind"), 2)[1]
+    for column in (places, columns.get("session"), columns.get("day")):
+        for value in cbor.array(column, count):
+            cbor.whole(value)
+
+
+def _rows_from(count: int, first: int, columns: Mapping[object, object]) -> tuple[LeavingRow, ...]:
     if set(columns) - set(COLUMNS):
         raise UnknownColumn
-    kinds = _read_words(columns.get("kind"), count, OneOf(tuple(KINDS)))
-    sessions = [cbor.whole(number, 0, count - 1) for number in cbor.array(columns.get("session"), count)]
+    nothing: list[object] = [None] * count
+    kinds = _read_words(columns.get("kind", [[], nothing]), count, OneOf(tuple(KINDS), Step.COUNT_ONLY))
+    sessions = _read_numbers(columns.get("session", nothing), count, 0, count - 1)
     last = (LAST_DAY - FIRST_DAY).days - first
-    days = [cbor.whole(offset, 0, last) for offset in cbor.array(columns.get("day"), count)]
+    days = _read_numbers(columns.get("day", nothing), count, 0, last)
+    spans = _read_numbers(columns.get("span", nothing), count, int(Span.WEEK), int(Span.MONTH))
     fields = {name: _read_column(columns[name], count, RULES[name]) for name in RULES if name in columns}
+    dates = [None if day is None else FIRST_DAY + timedelta(days=first + day) for day in days]
     return tuple(
-        _row(kind, sessions[at], FIRST_DAY + timedelta(days=first + days[at]), fields, at)
+        LeavingRow(kind, sessions[at], dates[at], _fields_at(kind, fields, at), _span(spans[at], dates[at]))
         for at, kind in enumerate(kinds)
     )
 
 
-def _row(
-    kind: object, session: int, day: date, columns: Mapping[str, list[str | int | None]], at: int
-) -> LeavingRow:
-    if not isinstance(kind, str):
-        raise BatchMalformed
+def _fields_at(
+    kind: str | None, columns: Mapping[str, Sequence[str | int | None]], at: int
+) -> dict[str, str | int]:
     fields: dict[str, str | int] = {}
     for name, column in columns.items():
         value = column[at]
         if value is None:
             continue
-        if name not in KINDS[kind].fields:
+        if kind is None or name not in KINDS[kind].fields:
             raise UnknownColumn  # a known column, but not for this kind
         fields[name] = value
-    return LeavingRow(kind, session, day, fields)
+    return fields
+
+
+def _span(number: int | None, day: date | None) -> Span:
+    """A week begins on its Monday, a month on its first; another day would carry a message."""
+    span = Span(number or 0)
+    begins = {Span.DAY: day, Span.WEEK: day and week_of(day), Span.MONTH: day and day.replace(day=1)}
+    if begins[span] != day or (day is None and number is not None):
+        raise BatchMalformed
+    return span
 
 
 def _words(values: Sequence[str | int | None]) -> list[object]:
@@ -187,7 +222,7 @@ def _words(values: Sequence[str | int | None]) -> list[object]:
     return [dictionary, [place[value] if isinstance(value, str) else None for value in values]]
 
 
-def _read_words(column: object, count: int, rule: OneOf | HexPrefix) -> list[str | int | None]:
+def _read_words(column: object, count: int, rule: OneOf | HexPrefix) -> list[str | None]:
     dictionary, numbers = cbor.array(column, 2)
     words = [_allowed_word(word, rule) for word in cbor.array(dictionary)]
     if words != sorted(set(words)):
@@ -202,28 +237,28 @@ def _allowed_word(word: object, rule: OneOf | HexPrefix) -> str:
     if not isinstance(word, str):
         raise BatchMalformed
     match rule:
-        case OneOf(words):
+        case OneOf(words=words):
             allowed = word in words
-        case HexPrefix(digits):
+        case HexPrefix(digits=digits):
             allowed = len(word) == digits and set(word) <= set("0123456789abcdef")
     if not allowed:
         raise BatchMalformed
     return word
 
 
-def _read_column(column: object, count: int, rule: Rule) -> list[str | int | None]:
+def _read_column(column: object, count: int, rule: Rule) -> Sequence[str | int | None]:
     match rule:
         case OneOf() | HexPrefix():
             return _read_words(column, count, rule)
-        case Whole(lowest, highest):
+        case Whole(lowest=lowest, highest=highest):
             return _read_numbers(column, count, lowest, highest)
-        case Log2(highest):
+        case Log2(highest=highest):
             return _read_numbers(column, count, 0, highest)
         case Stays():
             raise UnknownColumn
 
 
-def _read_numbers(column: object, count: int, lowest: int, highest: int) -> list[str | int | None]:
+def _read_numbers(column: object, count: int, lowest: int, highest: int) -> list[int | None]:
     return [
         None if value is None else cbor.whole(value, lowest, highest) for value in cbor.array(column, count)
     ]

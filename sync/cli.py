@@ -14,9 +14,9 @@ from typing import Any, Protocol, cast
 import click
 
 from sync import client, outbox
-from sync.batch import Batch, unpack_rows
-from sync.envelope import MAGIC
+from sync.disclosure import Disclosure
 from sync.keys import device_id, get_device_key
+from sync.nation import NO_GRADE
 from sync.settings import SyncSettings
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
@@ -55,12 +55,16 @@ def enrol_command(settings: SyncSettings, region_url: str, is_json: bool) -> Non
 
 
 @sync_group.command("run")
+@click.option(
+    "--early", "is_early", is_flag=True, help="Do not wait for the week: less of each event leaves."
+)
 @as_json
 @click.pass_obj
-def run_command(settings: SyncSettings, is_json: bool) -> None:
-    """Send everything that waits."""
-    report = client.run(settings)
-    said = f"The region confirmed {report.events} events in {report.batches} batches. Nothing waits."
+def run_command(settings: SyncSettings, is_early: bool, is_json: bool) -> None:
+    """Send everything that may leave."""
+    report = client.run(settings, is_early=is_early)
+    rest = f"{report.waiting} wait for their week." if report.waiting else "Nothing waits."
+    said = f"The region confirmed {report.events} events in {report.batches} batches. {rest}"
     _print(asdict(report), is_json, said)
 
 
@@ -106,48 +110,63 @@ def show_command(settings: SyncSettings, is_json: bool) -> None:
     device = get_device_key(settings.home)
     db = client.open_outbox(settings)
     try:
-        batch = outbox.find_next_batch(db, device.kid)
-        is_sealed = outbox.find_oldest_sealed(db) is not None
+        disclosure = outbox.disclose_next(db, device.kid)
+        waiting = outbox.status(db).waiting_events
     finally:
         db.close()
-    answer = {"is_sealed": is_sealed, "envelope": describe(batch) if batch else None}
-    _print(answer, is_json, _envelope_in_words(batch, is_sealed) if batch else "Nothing waits.")
+    _print(disclosure.as_record(), is_json, _in_words(disclosure, waiting))
 
 
-def describe(batch: Batch) -> dict[str, Any]:
-    """Return everything a batch tells the region, ready to be read by people."""
-    return {
-        "format": MAGIC,
-        "box_kid": batch.box_kid.hex(),
-        "epoch": batch.epoch.hex(),
-        "seq": batch.seq,
-        "previous_sha256": batch.previous_sha256.hex(),
-        "lo": batch.lo,
-        "hi": batch.hi,
-        "events": batch.events,
-        "clock_quality": batch.clock_quality,
-        "rows": [row.as_record() for row in unpack_rows(batch.payload)],
-    }
+_STATES = {
+    "sealed": "sealed, waiting for its receipt",
+    "ready": "not sealed yet: leaves with the next run",
+    "waits": "not sealed yet: too few learners look alike, so it waits until {leaves_on}",
+}
 
 
-def _envelope_in_words(batch: Batch, is_sealed: bool) -> str:
-    rows = unpack_rows(batch.payload)
-    state = "sealed, waiting for its receipt" if is_sealed else "not sealed yet"
+def _in_words(disclosure: Disclosure, waiting: int) -> str:
+    batch = disclosure.batch
+    if batch is None and not waiting:
+        return "Nothing waits."
+    if batch is None:
+        return f"{waiting} events of today wait. Nothing leaves before the day is over."
+    state = _STATES[disclosure.state].format(leaves_on=disclosure.leaves_on)
     lines = [
         f"Envelope {batch.seq} ({state}): events {batch.lo} to {batch.hi}",
         f"Box {batch.box_kid.hex()}, epoch {batch.epoch.hex()}, clock quality {batch.clock_quality}",
         f"After envelope {batch.previous_sha256.hex()}",
         "",
-        *(_row_in_words(row.as_record()) for row in rows[:SHOWN_ROWS]),
+        "For the region, each as often as the number before it says:",
+        *(f"{group.count:5} x  {_row_in_words(group.told)}" for group in disclosure.groups[:SHOWN_ROWS]),
     ]
-    if len(rows) > SHOWN_ROWS:
-        lines.append(f"... and {len(rows) - SHOWN_ROWS} rows more: sandyq sync show --json prints them all")
+    if len(disclosure.groups) > SHOWN_ROWS:
+        more = len(disclosure.groups) - SHOWN_ROWS
+        lines.append(f"... and {more} sorts of rows more: sandyq sync show --json prints them all")
+    lines += ["", *_nation_in_words(disclosure)]
     lines += ["", "Nothing else leaves: no name, no text, no class, no time of day.", ""]
     lines += ["characters, duration_ms and answer_tokens are size classes: n means less than 2 to the n."]
     return "\n".join(lines)
 
 
+def _nation_in_words(disclosure: Disclosure) -> list[str]:
+    if not disclosure.nation_weeks:
+        return ["For the nation: no week is due."]
+    weeks = ", ".join(week.isoformat() for week in disclosure.nation_weeks)
+    if disclosure.nation is None:
+        return [f"For the nation: counts of the weeks {weeks}; their noise is drawn by the sealing, once."]
+    lines = [f"For the nation, sealed so that the region cannot read it: weeks {weeks}, with noise"]
+    cells = disclosure.nation.cells
+    for week in disclosure.nation.weeks:
+        for grade in range(len(week.counts) // len(cells)):
+            numbers = week.counts[grade * len(cells) : (grade + 1) * len(cells)]
+            told = ", ".join(f"{cell} {number}" for cell, number in zip(cells, numbers, strict=True))
+            lines.append(f"  {week.monday} grade {grade if grade != NO_GRADE else 'none'}: {told}")
+    return lines
+
+
 def _row_in_words(record: dict[str, str | int]) -> str:
+    if not record:
+        return "something happened (fewer than ten learners)"
     return "  ".join(f"{name}={value}" for name, value in record.items())
 
 

@@ -13,6 +13,7 @@ import binascii
 import json
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -43,6 +44,7 @@ from sync.keys import (
     SigningKey,
     ensure_device_key,
     get_device_key,
+    is_nation_key_of,
     is_policy_key_of,
     read_private,
     region_fingerprint,
@@ -72,13 +74,15 @@ class Enrolment:
     policy_proof: bytes
     box_label: str  # the random name the region's page shows
     token: str
+    nation_public: bytes | None = None  # the region's receipt key vouched for it
+    nation_proof: bytes = b""
 
     def __repr__(self) -> str:
         return f"Enrolment({self.region_name}, {self.box_label})"
 
     @property
     def recipient(self) -> Recipient:
-        return Recipient(self.region_id, self.sealing_public)
+        return Recipient(self.region_id, self.sealing_public, self.nation_public)
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class RunReport:
 
     batches: int
     events: int
+    waiting: int = 0  # events that stay until ten learners look alike or their week has passed
 
 
 def find_enrolment(settings: SyncSettings) -> Enrolment | None:
@@ -143,21 +148,28 @@ def open_outbox(settings: SyncSettings) -> Database:
     return db
 
 
-def run(settings: SyncSettings) -> RunReport:
-    """Send everything that waits; raise when the region cannot be reached or refuses."""
+def run(settings: SyncSettings, *, is_early: bool = False) -> RunReport:
+    """Send everything that may leave; raise when the region cannot be reached or refuses."""
     enrolment, device = get_enrolment(settings), get_device_key(settings.home)
     db = open_outbox(settings)
     try:
         with HttpTransport(enrolment.region_url, enrolment.token) as line:
-            return send_all(db, device, enrolment, line)
+            return send_all(db, device, enrolment, line, is_early=is_early)
     finally:
         db.close()
 
 
 def send_all(
-    db: Database, device: SigningKey, enrolment: Enrolment, transport: Transport, pause: Pause = go_on
+    db: Database,
+    device: SigningKey,
+    enrolment: Enrolment,
+    transport: Transport,
+    pause: Pause = go_on,
+    *,
+    now: datetime | None = None,
+    is_early: bool = False,
 ) -> RunReport:
-    """Ask what is new; then send the oldest batch, settle it, cut the next, until nothing waits."""
+    """Ask what is new; then send the oldest batch, settle it, cut the next, until nothing more may leave."""
     batches = events = 0
     # Before anything is sealed the box wants to know the time and whether its history is its own.
     # A batch that is sealed already is sent at once: its reply tells the same.
@@ -166,8 +178,8 @@ def send_all(
     while True:
         waiting = outbox.find_oldest_sealed(db)
         if waiting is None:
-            if not cut_next(db, device, enrolment):
-                return RunReport(batches, events)
+            if not cut_next(db, device, enrolment, now=now, is_early=is_early):
+                return RunReport(batches, events, outbox.status(db).waiting_events)
             continue
         try:
             reply = transport.send(waiting.sealed, pause)
@@ -186,14 +198,24 @@ def seal_waiting(db: Database, device: SigningKey, enrolment: Enrolment) -> None
         pass
 
 
-def cut_next(db: Database, device: SigningKey, enrolment: Enrolment) -> bool:
-    """Seal the next batch to the region; False when nothing waits."""
+def cut_next(
+    db: Database,
+    device: SigningKey,
+    enrolment: Enrolment,
+    *,
+    now: datetime | None = None,
+    is_early: bool = False,
+) -> bool:
+    """Seal the next batch to the region and the nation; False when nothing more may leave."""
 
     def seal_for_region(batch: Batch, blob_id: bytes) -> bytes:
-        key = secrets.token_bytes(CONTENT_KEY_BYTES)
-        return seal(batch, device, enrolment.recipient, blob_id=blob_id, content_key=key)
+        keys = {name: secrets.token_bytes(CONTENT_KEY_BYTES) for name in ("content_key", "nation_key")}
+        return seal(batch, device, enrolment.recipient, blob_id=blob_id, **keys)
 
-    return outbox.cut_batch(db, device.kid, seal_for_region)
+    has_nation = enrolment.nation_public is not None
+    return outbox.cut_batch(
+        db, device.kid, seal_for_region, now=now, is_early=is_early, with_nation=has_nation
+    )
 
 
 def question(db: Database) -> Question:
@@ -237,7 +259,12 @@ def _follow(db: Database, enrolment: Enrolment, reply: Reply) -> SyncError | Non
 
 
 def _as_record(enrolment: Enrolment) -> dict[str, str]:
-    return {
+    nation = (
+        {"nation_key": _text(enrolment.nation_public), "nation_proof": _text(enrolment.nation_proof)}
+        if enrolment.nation_public is not None
+        else {}
+    )
+    return nation | {
         "region_url": enrolment.region_url,
         "region_name": enrolment.region_name,
         "region_id": _text(enrolment.region_id),
@@ -261,12 +288,22 @@ def _read_enrolment(record: dict[str, Any]) -> Enrolment:
         _octets(record, "policy_proof", SIGNATURE_BYTES),
         _word(record, "box_label")[:MAX_NAME_LETTERS],
         _word(record, "token"),
+        _octets(record, "nation_key", SEALING_PUBLIC_BYTES) if "nation_key" in record else None,
+        _octets(record, "nation_proof", SIGNATURE_BYTES) if "nation_key" in record else b"",
     )
-    if not is_policy_key_of(
+    is_policy_proven = is_policy_key_of(
         enrolment.region_id, enrolment.receipt_public, enrolment.policy_public, enrolment.policy_proof
-    ):
+    )
+    if not is_policy_proven or not _is_nation_proven(enrolment):
         raise WrongRegion
     return enrolment
+
+
+def _is_nation_proven(enrolment: Enrolment) -> bool:
+    """A region that wanted to read the nation's section could name a key of its own: it must sign."""
+    return enrolment.nation_public is None or is_nation_key_of(
+        enrolment.region_id, enrolment.receipt_public, enrolment.nation_public, enrolment.nation_proof
+    )
 
 
 def _fingerprint(enrolment: Enrolment) -> bytes:

@@ -3,7 +3,8 @@
 Whoever carries an envelope learns the region it goes to and its rough size; the
 box's name, numbers and signature are inside. Only a batch whose sender is
 proven comes out: `open_envelope` gives something that must still pass
-`verify_sender`. Every refusal has its own error. docs/envelope.md describes the
+`verify_sender`. A second section is the nation's: the region carries it on and
+cannot read it. Every refusal has its own error. docs/envelope.md describes the
 bytes; tests/vectors/ holds examples. Keeps out: storage, network, rows.
 """
 
@@ -36,11 +37,12 @@ VERSION = 1
 # One byte for the day the hybrid's draft changes: 1 is HPKE 0x647A, HKDF-SHA256, ChaCha20-Poly1305.
 SUITE = 1
 REGION_ROLE = "R"
+NATION_ROLE = "N"
 REGION_ID_BYTES = 16
 BLOB_ID_BYTES = 16
 CONTENT_KEY_BYTES = 32
 COMMIT_BYTES = 32
-MAX_SECTIONS = 2  # the region's, and later the nation's
+MAX_SECTIONS = 2  # the region's and the nation's
 
 # A short lesson and a shorter one must look alike.
 LEAST_PADDED_BYTES = 256
@@ -58,10 +60,24 @@ _HPKE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 
 @dataclass(frozen=True)
 class Recipient:
-    """The region a box seals to."""
+    """The region a box seals to, and the nation behind it when its key is known."""
 
     region_id: bytes
     sealing_public: bytes
+    nation_public: bytes | None = None
+
+
+@dataclass(frozen=True)
+class NationLetter:
+    """The nation's section as it travels on: with the header it was sealed under."""
+
+    header: bytes
+    cap: bytes
+    sealed: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the form in which a region keeps it and sends it on."""
+        return cbor.write([self.header, self.cap, self.sealed])
 
 
 @dataclass(frozen=True)
@@ -70,23 +86,37 @@ class Opened:
 
     blob_id: bytes
     claimed_kid: bytes
+    nation: NationLetter | None
     _body: bytes
     _signature: bytes
     _signed: bytes
 
 
 def seal(
-    batch: Batch, device: SigningKey, recipient: Recipient, *, blob_id: bytes, content_key: bytes
+    batch: Batch,
+    device: SigningKey,
+    recipient: Recipient,
+    *,
+    blob_id: bytes,
+    content_key: bytes,
+    nation_key: bytes = b"",
 ) -> bytes:
-    """Return the envelope. Both random values are used once and never again."""
-    kid = key_id(recipient.sealing_public)
-    commit = _commit(content_key)
-    header = cbor.write([VERSION, SUITE, recipient.region_id, blob_id, [[REGION_ROLE, kid, commit]]])
-    cap = _HPKE.encrypt(content_key, sealing_key(recipient.sealing_public), info=_wrap_info(header, kid))
+    """Return the envelope. The random values are used once and never again.
+
+    `nation_key` is the content key of the nation's section, wanted when the batch has one.
+    """
+    to = [(REGION_ROLE, recipient.sealing_public, content_key)]
+    if batch.nation and recipient.nation_public is not None:
+        to.append((NATION_ROLE, recipient.nation_public, nation_key))
+    kids = [key_id(public) for _, public, _ in to]
+    listed = [[role, key_id(public), _commit(key)] for role, public, key in to]
+    header = cbor.write([VERSION, SUITE, recipient.region_id, blob_id, listed])
+    # The nation's first: the region's holds a signature over it.
+    others = [_seal_section(header, public, key, batch.nation) for _, public, key in to[1:]]
     body = batch.to_bytes()
-    plain = body + device.sign(_signed_message(header, [kid], body))
-    sealed = ChaCha20Poly1305(content_key).encrypt(_ONLY_NONCE, pad(plain), header)
-    return cbor.write([MAGIC, header, [[cap, sealed]]])
+    signature = device.sign(_signed_message(header, kids, body, others))
+    own = _seal_section(header, recipient.sealing_public, content_key, body + signature)
+    return cbor.write([MAGIC, header, [list(own), *(list(section) for section in others)]])
 
 
 def open_envelope(blob: bytes, key: OpeningKey, region_id: bytes) -> Opened:
@@ -95,18 +125,28 @@ def open_envelope(blob: bytes, key: OpeningKey, region_id: bytes) -> Opened:
     if header.region_id != region_id or key.kid not in header.kids:
         raise WrongRecipient
     at = header.kids.index(key.kid)
-    cap, sealed = sections[at]
-    try:
-        content_key = _HPKE.decrypt(cap, key.private, info=_wrap_info(header_bytes, key.kid))
-        if not hmac.compare_digest(_commit(content_key), header.commits[at]):
-            raise EnvelopeAltered
-        padded = ChaCha20Poly1305(content_key).decrypt(_ONLY_NONCE, sealed, header_bytes)
-    except (InvalidTag, ValueError) as fault:
-        raise EnvelopeAltered from fault
-    plain = unpad(padded)
+    if header.roles[at] != REGION_ROLE:
+        raise WrongRecipient
+    plain = unpad(_open_section(header, header_bytes, sections[at], key))
+    if len(plain) <= SIGNATURE_BYTES:
+        raise EnvelopeMalformed
     body, signature = plain[:-SIGNATURE_BYTES], plain[-SIGNATURE_BYTES:]
-    message = _signed_message(header_bytes, header.kids, body)
-    return Opened(header.blob_id, read_batch(body).box_kid, body, signature, message)
+    others = [section for place, section in enumerate(sections) if place != at]
+    nation = NationLetter(header_bytes, *others[0]) if others and NATION_ROLE in header.roles else None
+    message = _signed_message(header_bytes, header.kids, body, others)
+    return Opened(header.blob_id, read_batch(body).box_kid, nation, body, signature, message)
+
+
+def open_nation_letter(letter: bytes, key: OpeningKey) -> bytes:
+    """Return what a box told the nation. Who the box is stands nowhere in it: the region vouches."""
+    try:
+        header_bytes, cap, sealed = (cbor.octets(part) for part in cbor.array(cbor.read(letter), 3))
+        header = _read_header(header_bytes)
+    except cbor.NotOurCbor as fault:
+        raise EnvelopeMalformed from fault
+    if (NATION_ROLE, key.kid) not in zip(header.roles, header.kids, strict=True):
+        raise WrongRecipient
+    return unpad(_open_section(header, header_bytes, (cap, sealed), key))
 
 
 def verify_sender(opened: Opened, device_public: bytes) -> Batch:
@@ -140,18 +180,37 @@ def unpad(padded: bytes) -> bytes:
     """Return the content; refuse any other padding than ours, which could carry a secret message."""
     length = int.from_bytes(padded[:LENGTH_BYTES], "big")
     plain = padded[LENGTH_BYTES : LENGTH_BYTES + length]
-    if len(plain) != length or length <= SIGNATURE_BYTES or pad(plain) != padded:
+    if len(plain) != length or not length or pad(plain) != padded:
         raise EnvelopeMalformed
     return plain
 
 
 # Parts -----------------------------------------------------------------------------------
 
+Section = tuple[bytes, bytes]
+
+
+def _seal_section(header: bytes, public: bytes, content_key: bytes, plain: bytes) -> Section:
+    cap = _HPKE.encrypt(content_key, sealing_key(public), info=_wrap_info(header, key_id(public)))
+    return cap, ChaCha20Poly1305(content_key).encrypt(_ONLY_NONCE, pad(plain), header)
+
+
+def _open_section(header: _Header, header_bytes: bytes, section: Section, key: OpeningKey) -> bytes:
+    cap, sealed = section
+    try:
+        content_key = _HPKE.decrypt(cap, key.private, info=_wrap_info(header_bytes, key.kid))
+        if not hmac.compare_digest(_commit(content_key), header.commits[header.kids.index(key.kid)]):
+            raise EnvelopeAltered
+        return ChaCha20Poly1305(content_key).decrypt(_ONLY_NONCE, sealed, header_bytes)
+    except (InvalidTag, ValueError) as fault:
+        raise EnvelopeAltered from fault
+
 
 @dataclass(frozen=True)
 class _Header:
     region_id: bytes
     blob_id: bytes
+    roles: list[str]
     kids: list[bytes]
     commits: list[bytes]
 
@@ -186,17 +245,18 @@ def _read_header(header: bytes) -> _Header:
     if fields[1:2] != [SUITE]:
         raise UnknownSuite
     _, _, region_id, blob_id, recipients = cbor.array(fields, 5)
-    kids, commits = [], []
+    roles, kids, commits = [], [], []
     for recipient in cbor.array(recipients):
         role, kid, commit = cbor.array(recipient, 3)
         if not isinstance(role, str):
             raise EnvelopeMalformed
+        roles.append(role)
         kids.append(cbor.octets(kid, KID_BYTES))
         commits.append(cbor.octets(commit, COMMIT_BYTES))
     if not 1 <= len(kids) <= MAX_SECTIONS or len(set(kids)) != len(kids):
         raise EnvelopeMalformed
     return _Header(
-        cbor.octets(region_id, REGION_ID_BYTES), cbor.octets(blob_id, BLOB_ID_BYTES), kids, commits
+        cbor.octets(region_id, REGION_ID_BYTES), cbor.octets(blob_id, BLOB_ID_BYTES), roles, kids, commits
     )
 
 
@@ -217,6 +277,8 @@ def _commit(content_key: bytes) -> bytes:
     return hashlib.sha256(_COMMIT + content_key).digest()
 
 
-def _signed_message(header: bytes, kids: list[bytes], body: bytes) -> bytes:
-    """Names the recipients, so that a region cannot pass a box's batch on as its own mail."""
-    return _SIGN + hashlib.sha256(header).digest() + b"".join(kids) + hashlib.sha256(body).digest()
+def _signed_message(header: bytes, kids: list[bytes], body: bytes, others: list[Section]) -> bytes:
+    """Names the recipients, so that a region cannot pass a box's batch on as its own mail, and the
+    other sections, so that nobody can put another in their place."""
+    digests = (hashlib.sha256(part).digest() for part in (body, *(cap + sealed for cap, sealed in others)))
+    return _SIGN + hashlib.sha256(header).digest() + b"".join(kids) + b"".join(digests)

@@ -4,7 +4,9 @@ A kind of event is declared once, with a decision for every one of its fields;
 an event whose fields differ from the declaration cannot be made. `allowed_row`
 is the only way into the outbox: a field that stays is not in it, and no rule
 lets free text through: words come from a closed list, numbers from a range.
-Pure: no clock, disk or network.
+A field that leaves also says at which step it gives way when too few learners
+look alike (`sync/generalise` walks the steps), and a kind says whether the
+nation counts its learners. Pure: no clock, disk or network.
 """
 
 from __future__ import annotations
@@ -12,11 +14,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from enum import IntEnum
 from types import MappingProxyType
 
 from sync.errors import EventFieldsDiffer, EventValueInvalid, UnknownEventKind
 
 Value = str | int | None
+
+# The written order in which a row becomes coarser --------------------------------
+
+
+class Step(IntEnum):
+    """Until ten learners look alike, a row loses what these name, one after the other.
+
+    First what tells most of one learner and least of a school; the outcome of an answer, which a
+    region needs most, late.
+    """
+
+    WHOLE = 0
+    TOKENS = 1
+    SIZES = 2
+    SESSION = 3  # from here on rows of one lesson are no longer joined
+    MODEL = 4
+    LANGUAGE = 5
+    WEEK = 6  # the day becomes its week
+    OUTCOME = 7
+    MONTH = 8
+    TIMELESS = 9
+    COUNT_ONLY = 10  # only the kind is left, or not even that
+
 
 # What a field may become on its way out --------------------------------------
 
@@ -31,6 +57,9 @@ class OneOf:
     """Leaves as one of these words; any other word leaves as nothing."""
 
     words: tuple[str, ...]
+    gives_way: Step
+    # Whoever knows that a learner is among a few must not learn the value from all of them having it.
+    is_telling: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +68,7 @@ class Whole:
 
     lowest: int
     highest: int
+    gives_way: Step
 
 
 @dataclass(frozen=True)
@@ -46,6 +76,7 @@ class Log2:
     """Leaves as its number of binary digits, so that an exact size or time does not."""
 
     highest: int  # larger values share the last bucket
+    gives_way: Step
 
 
 @dataclass(frozen=True)
@@ -53,9 +84,11 @@ class HexPrefix:
     """Leaves as the first digits of a hash; anything but a hash leaves as nothing."""
 
     digits: int
+    gives_way: Step
 
 
-Rule = Stays | OneOf | Whole | Log2 | HexPrefix
+Leaving = OneOf | Whole | Log2 | HexPrefix
+Rule = Stays | Leaving
 
 
 @dataclass(frozen=True)
@@ -63,25 +96,37 @@ class Kind:
     """One kind of event: every raw field with its rule. There is no default on purpose."""
 
     fields: Mapping[str, Rule]
+    # Everybody does it in every lesson, so that it happened tells nothing of anyone: its rows keep
+    # their kind even in a school of five. Of any other kind fewer than ten learners are not told.
+    is_ordinary: bool = False
+    # The nation counts the learners of a week who did this; `counted_by` names the field of words
+    # the count is split by.
+    is_counted: bool = False
+    counted_by: str | None = None
 
 
 STAYS = Stays()
-LANGUAGE = OneOf(("kk", "ru", "en"))
-OUTCOME = OneOf(("answered", "failed", "stopped"))
-GRADE = Whole(0, 12)  # 0 is pre-school; the school of twelve years is planned
-CHARACTERS = Log2(17)  # the box refuses a question of 100 kB, so 2**17 never happens
-DURATION_MS = Log2(22)  # past about an hour a longer answer tells nothing more
-TOKENS = Log2(16)
-MODEL = HexPrefix(8)
-RUNG = Whole(0, 5)
+LANGUAGE = OneOf(("kk", "ru", "en"), Step.LANGUAGE)
+OUTCOME = OneOf(("answered", "failed", "stopped"), Step.OUTCOME, is_telling=True)
+GRADE = Whole(0, 12, Step.LANGUAGE)  # 0 is pre-school; the school of twelve years is planned
+CHARACTERS = Log2(17, Step.SIZES)  # the box refuses a question of 100 kB, so 2**17 never happens
+DURATION_MS = Log2(22, Step.SIZES)  # past about an hour a longer answer tells nothing more
+TOKENS = Log2(16, Step.TOKENS)
+MODEL = HexPrefix(8, Step.MODEL)
+RUNG = Whole(0, 5, Step.SIZES)
 # Distress is missing on purpose: of that no row at all is recorded here, so that not even a gap can tell.
-HAND_BACK_REASON = OneOf(("asked_for_person", "third_hint", "low_confidence"))
+HAND_BACK_REASON = OneOf(("asked_for_person", "third_hint", "low_confidence"), Step.OUTCOME, is_telling=True)
+RESULT = OneOf(("right", "wrong"), Step.OUTCOME, is_telling=True)
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "session_opened": Kind({"school_class": STAYS, "grade": GRADE, "language": LANGUAGE}),
-        "session_closed": Kind({}),
-        "learner_joined": Kind({"learner_name": STAYS, "language": LANGUAGE}),
+        "session_opened": Kind(
+            {"school_class": STAYS, "grade": GRADE, "language": LANGUAGE}, is_ordinary=True
+        ),
+        "session_closed": Kind({}, is_ordinary=True),
+        "learner_joined": Kind(
+            {"learner_name": STAYS, "language": LANGUAGE}, is_ordinary=True, is_counted=True
+        ),
         "question_asked": Kind(
             {
                 "question_id": STAYS,
@@ -89,7 +134,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "text": STAYS,
                 "language": LANGUAGE,
                 "characters": CHARACTERS,
-            }
+            },
+            is_ordinary=True,
+            is_counted=True,
+            counted_by="language",
         ),
         "answer_finished": Kind(
             {
@@ -101,18 +149,23 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 "duration_ms": DURATION_MS,
                 "answer_tokens": TOKENS,
                 "language": LANGUAGE,
-            }
+            },
+            is_ordinary=True,
+            is_counted=True,
+            counted_by="outcome",
         ),
         "attempt_checked": Kind(
             {
                 "task_id": STAYS,
                 "text": STAYS,
                 "rung": RUNG,
-                "result": OneOf(("right", "wrong")),
+                "result": RESULT,
                 "language": LANGUAGE,
-            }
+            },
+            is_counted=True,
+            counted_by="result",
         ),
-        "hand_back": Kind({"hand_back_id": STAYS, "reason": HAND_BACK_REASON}),
+        "hand_back": Kind({"hand_back_id": STAYS, "reason": HAND_BACK_REASON}, is_counted=True),
     }
 )
 
@@ -140,15 +193,24 @@ class Event:
         object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
 
 
+class Span(IntEnum):
+    """What the day of a row stands for: itself, the week it begins, the month it begins."""
+
+    DAY = 0
+    WEEK = 1
+    MONTH = 2
+
+
 @dataclass(frozen=True)
 class AllowedRow:
     """What is kept of an event for the region. `session_id` only joins rows; it is numbered anew
-    in every batch and does not leave."""
+    in every batch and does not leave. A coarser row has nothing where it says nothing."""
 
-    kind: str
-    day: date
-    session_id: str
+    kind: str | None
+    day: date | None
+    session_id: str | None
     fields: Mapping[str, str | int]
+    span: Span = Span.DAY
 
 
 def get_kind(kind: str) -> Kind:
@@ -175,13 +237,13 @@ def leaving_value(rule: Rule, value: Value) -> Value:
     """Return what leaves of a value. Whatever does not fit its rule leaves as nothing:
     the row still counts, and a mistake elsewhere can never carry a name out."""
     match rule:
-        case OneOf(words):
+        case OneOf(words=words):
             return value if value in words else None
-        case Whole(lowest, highest):
+        case Whole(lowest=lowest, highest=highest):
             return value if isinstance(value, int) and lowest <= value <= highest else None
-        case Log2(highest):
+        case Log2(highest=highest):
             return log2_bucket(value, highest) if isinstance(value, int) else None
-        case HexPrefix(digits):
+        case HexPrefix(digits=digits):
             return _hex_prefix(value, digits)
         case Stays():
             return None

@@ -182,6 +182,21 @@ def is_policy_key_of(region_id: bytes, receipt_public: bytes, policy_public: byt
     return is_signed_by(receipt_public, proof, _VOUCH + region_id + policy_public)
 
 
+# The nation's key comes to a box through its region, which vouches for it with the receipt key that
+# the enrolment code pins.
+_VOUCH_FOR_NATION = b"sandyq/region/nation-key/1"
+
+
+def vouch_for_nation_key(keys: RegionKeys, region_id: bytes, nation_public: bytes) -> bytes:
+    """Return the proof that a region names this key as the nation's."""
+    return keys.receipts.sign(_VOUCH_FOR_NATION + region_id + nation_public)
+
+
+def is_nation_key_of(region_id: bytes, receipt_public: bytes, nation_public: bytes, proof: bytes) -> bool:
+    """Say whether the region's receipt key vouches for this key."""
+    return is_signed_by(receipt_public, proof, _VOUCH_FOR_NATION + region_id + nation_public)
+
+
 # Private files --------------------------------------------------------------------------
 
 

@@ -2,8 +2,10 @@
 
 An event's allow-listed row is added inside the transaction that saves the fact,
 so both are there or neither is. What a copied card brought along is set aside:
-kept and counted, never sent. This module alone writes the tables `outbox`,
-`batch` and `sync_state`. Keeps out: names, texts, keys and the network.
+kept and counted, never sent. A row waits until ten learners look alike or a week
+has passed (`sync/generalise`); whose it is stands beside it only until it is
+sealed. This module alone writes the tables `outbox`, `batch` and `sync_state`.
+Keeps out: names, texts, keys and the network.
 """
 
 from __future__ import annotations
@@ -12,21 +14,26 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from sync import tally
 from sync.anonymise import anonymise
 from sync.batch import CLOCK_UNCONFIRMED, MAX_EVENTS, NO_PREVIOUS, Batch, pack_rows, read_batch
 from sync.database import translated_faults, write_transaction
+from sync.disclosure import Disclosure, disclose
 from sync.errors import EventOutsideTransaction
 from sync.event import AllowedRow, Event, allowed_row
+from sync.generalise import WaitingRow, generalise, keeps_its_days
 from sync.receipt import Receipt
 
 EPOCH_BYTES = 8  # enough that two databases of one box never share an epoch by chance
 SEED_BYTES = 32  # decides the session numbers of the next batch; drawn anew for each
+# A school too small for its days to be told is told by weeks.
+LONGEST_WAIT = timedelta(days=7)
 
 migrations = Migrations("sync.outbox")
 
@@ -90,6 +97,15 @@ def m002_set_aside(db: Database) -> None:
         db.execute(f"ALTER TABLE {table} ADD COLUMN set_aside_by BLOB")
 
 
+@migrations()
+def m003_lanes(db: Database) -> None:
+    """Whose a row is, until it is sealed; the nation's numbers in clear, for `sync show`."""
+    db.execute("ALTER TABLE outbox ADD COLUMN learner_id TEXT")
+    db.execute("CREATE INDEX outbox_by_learner ON outbox (learner_id) WHERE learner_id IS NOT NULL")
+    db.execute("ALTER TABLE batch ADD COLUMN nation BLOB")
+    tally.create_tables(db)
+
+
 @dataclass(frozen=True)
 class OutboxStatus:
     """How far the box is with telling the region."""
@@ -108,11 +124,28 @@ def add(db: Database, event: Event) -> None:
     if not db.conn.in_transaction:
         raise EventOutsideTransaction
     row = allowed_row(event)
+    day = event.occurred_at.astimezone(UTC).date().isoformat()
     with translated_faults():
         db.execute(
-            "INSERT INTO outbox (kind, day, session_id, fields) VALUES (?, ?, ?, ?)",
-            [row.kind, row.day.isoformat(), row.session_id, json.dumps(dict(row.fields), sort_keys=True)],
+            "INSERT INTO outbox (kind, day, session_id, fields, learner_id) VALUES (?, ?, ?, ?, ?)",
+            [
+                *(row.kind, day, row.session_id, json.dumps(dict(row.fields), sort_keys=True)),
+                event.learner_id,
+            ],
         )
+        tally.mark(db, event)
+
+
+def forget_learner(db: Database, learner_id: str) -> None:
+    """Drop every row that waits and is this learner's, inside the caller's transaction.
+
+    In a sealed batch nothing says whose a row is; it stands there among those of ten others.
+    """
+    if not db.conn.in_transaction:
+        raise EventOutsideTransaction
+    with translated_faults():
+        db.execute("DELETE FROM outbox WHERE learner_id = ?", [learner_id])
+        tally.forget_learner(db, learner_id)
 
 
 def status(db: Database) -> OutboxStatus:
@@ -207,6 +240,7 @@ def _number_anew(db: Database, epoch: bytes) -> None:
         "UPDATE sync_state SET epoch = ?, next_seq = 1, next_number = 1, previous_sha256 = ?, seed = ?",
         [epoch, NO_PREVIOUS, secrets.token_bytes(SEED_BYTES)],
     )
+    tally.forget_all(db)
 
 
 def _is_under_way(db: Database, batch_id: int) -> bool:
@@ -237,30 +271,42 @@ class SealedBatch:
 Seal = Callable[[Batch, bytes], bytes]  # the batch and a fresh blob id; returns the envelope
 
 
-def cut_batch(db: Database, box_kid: bytes, seal: Seal) -> bool:
-    """Number, seal and store the oldest waiting events in one transaction; False when none wait.
+def cut_batch(
+    db: Database,
+    box_kid: bytes,
+    seal: Seal,
+    *,
+    now: datetime | None = None,
+    is_early: bool = False,
+    with_nation: bool = False,
+) -> bool:
+    """Number, seal and store the oldest events that may leave, in one transaction; False when none may.
 
     A crash before the commit leaves the events waiting; after it the same bytes are sent for ever.
+    `is_early` does not wait for a week to pass: less can be told of each event then, never more.
     """
+    today = _today(now)
     with write_transaction(db):
-        batch = _next_batch(db, box_kid)
+        ids, batch = _next_batch(db, box_kid, today, is_early=is_early)
         if batch is None:
             return False
+        if with_nation:
+            batch = replace(batch, nation=tally.take(db, today))
         blob_id = secrets.token_bytes(16)
         sealed = seal(batch, blob_id)
         sha256 = hashlib.sha256(sealed).digest()
         cursor = db.execute(
-            "INSERT INTO batch (epoch, seq, lo, hi, events, blob_id, sha256, body, sealed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO batch (epoch, seq, lo, hi, events, blob_id, sha256, body, nation, sealed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 *(batch.epoch, batch.seq, batch.lo, batch.hi, batch.events),
-                *(blob_id, sha256, batch.to_bytes(), sealed),
+                *(blob_id, sha256, batch.to_bytes(), batch.nation or None, sealed),
             ],
         )
-        db.execute(
-            "UPDATE outbox SET batch_id = ? WHERE id IN"
-            " (SELECT id FROM outbox WHERE batch_id IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT ?)",
-            [cursor.lastrowid, batch.events],
+        # Sealed, a row needs no learner any more.
+        db.conn.executemany(
+            "UPDATE outbox SET batch_id = ?, learner_id = NULL WHERE id = ?",
+            ((cursor.lastrowid, row_id) for row_id in ids),
         )
         # A fresh seed: what numbered these sessions is forgotten with this commit.
         db.execute(
@@ -270,13 +316,54 @@ def cut_batch(db: Database, box_kid: bytes, seal: Seal) -> bool:
         return True
 
 
-def find_next_batch(db: Database, box_kid: bytes) -> Batch | None:
+@dataclass(frozen=True)
+class NextEnvelope:
+    """What leaves next, as far as it is known."""
+
+    batch: Batch | None  # its numbers and rows; None when nothing of a finished day waits
+    sealed: bytes | None = None  # the bytes that travel; before that nothing is final
+    is_ready: bool = False  # sealed, or to be sealed with the next run
+    leaves_on: date | None = None  # when it is not ready: the day its week has passed
+    nation_weeks: tuple[
+        date, ...
+    ] = ()  # the weeks whose counts go along; their noise is drawn by the sealing
+
+
+def find_next_envelope(db: Database, box_kid: bytes, *, now: datetime | None = None) -> NextEnvelope:
     """Return exactly what the next envelope holds: the oldest batch under way, else the next to cut."""
+    today = _today(now)
     with translated_faults(), db.atomic():
         row = db.execute(
-            "SELECT body FROM batch WHERE receipt IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT 1"
+            "SELECT body, nation, sealed FROM batch"
+            " WHERE receipt IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT 1"
         ).fetchone()
-        return read_batch(row[0]) if row else _next_batch(db, box_kid)
+        if row is not None:
+            return NextEnvelope(replace(read_batch(row[0]), nation=row[1] or b""), row[2], is_ready=True)
+        weeks = tally.weeks_due(db, today)
+        _, ready = _next_batch(db, box_kid, today)
+        if ready is not None:
+            return NextEnvelope(ready, is_ready=True, nation_weeks=weeks)
+        _, waiting = _next_batch(db, box_kid, today, is_early=True, are_days_over=True)
+        oldest = db.execute(f"SELECT min(day) FROM outbox WHERE {_WAITS}").fetchone()[0]  # noqa: S608 - our own words
+        leaves_on = date.fromisoformat(oldest) + LONGEST_WAIT if oldest else None
+        return NextEnvelope(waiting, leaves_on=leaves_on, nation_weeks=weeks)
+
+
+def disclose_next(db: Database, box_kid: bytes, *, now: datetime | None = None) -> Disclosure:
+    """Return the next envelope as people may read it."""
+    found = find_next_envelope(db, box_kid, now=now)
+    return disclose(
+        found.batch,
+        found.sealed,
+        is_ready=found.is_ready,
+        leaves_on=found.leaves_on,
+        nation_weeks=found.nation_weeks,
+    )
+
+
+def find_next_batch(db: Database, box_kid: bytes, *, now: datetime | None = None) -> Batch | None:
+    """Return what the next envelope holds, when there is one."""
+    return find_next_envelope(db, box_kid, now=now).batch
 
 
 def find_oldest_sealed(db: Database) -> SealedBatch | None:
@@ -304,7 +391,7 @@ def settle(db: Database, receipt: Receipt, signed: bytes) -> int | None:
             return None
         batch_id: int = found[0]
         db.execute(
-            "UPDATE batch SET body = NULL, sealed = NULL, receipt = ?, receipted_at = ?"
+            "UPDATE batch SET body = NULL, nation = NULL, sealed = NULL, receipt = ?, receipted_at = ?"
             " WHERE id = ? AND receipt IS NULL",
             [signed, receipt.server_time.isoformat(), batch_id],
         )
@@ -312,21 +399,39 @@ def settle(db: Database, receipt: Receipt, signed: bytes) -> int | None:
         return batch_id
 
 
-def _next_batch(db: Database, box_kid: bytes) -> Batch | None:
-    """Build the batch the waiting events would make now; the stored seed makes it repeatable."""
+_WAITS = "batch_id IS NULL AND set_aside_by IS NULL"
+
+
+def _today(now: datetime | None) -> date:
+    return (now or datetime.now(UTC)).astimezone(UTC).date()
+
+
+def _next_batch(
+    db: Database, box_kid: bytes, today: date, *, is_early: bool = False, are_days_over: bool | None = None
+) -> tuple[list[int], Batch | None]:
+    """Build the batch that may leave now; the stored seed makes it repeatable.
+
+    Only finished days leave: the hour in which an envelope comes would tell the lesson. A day that
+    is not today's but later is a clock that was wrong, and is over as well.
+    """
+    over = not is_early if are_days_over is None else are_days_over
     rows = db.execute(
-        "SELECT kind, day, session_id, fields FROM outbox"
-        " WHERE batch_id IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT ?",
-        [MAX_EVENTS],
+        f"SELECT id, kind, day, session_id, fields, learner_id FROM outbox WHERE {_WAITS}"  # noqa: S608 - our own words
+        " AND day <> ? ORDER BY id LIMIT ?",
+        [today.isoformat() if over else "", MAX_EVENTS],
     ).fetchall()
-    if not rows:
-        return None
+    waiting = [
+        WaitingRow(AllowedRow(kind, date.fromisoformat(day), session_id, json.loads(fields)), learner_id)
+        for _, kind, day, session_id, fields, learner_id in rows
+    ]
+    coarse = generalise(waiting)
+    is_old = any(abs(today - date.fromisoformat(row[2])) >= LONGEST_WAIT for row in rows)
+    if not rows or not (is_early or is_old or keeps_its_days(coarse)):
+        return [], None
     epoch, seq, number, previous, seed = db.execute(
         "SELECT epoch, next_seq, next_number, previous_sha256, seed FROM sync_state"
     ).fetchone()
-    allowed = (
-        AllowedRow(kind, date.fromisoformat(day), session_id, json.loads(fields))
-        for kind, day, session_id, fields in rows
-    )
-    payload = pack_rows(anonymise(allowed, seed))
-    return Batch(box_kid, epoch, seq, previous, number, number + len(rows) - 1, CLOCK_UNCONFIRMED, payload)
+    payload = pack_rows(anonymise(coarse, seed))
+    last = number + len(rows) - 1
+    batch = Batch(box_kid, epoch, seq, previous, number, last, CLOCK_UNCONFIRMED, payload)
+    return [row[0] for row in rows], batch

@@ -51,7 +51,11 @@ PURE = (
     "sync/batch.py",
     "sync/budget.py",
     "sync/cbor.py",
+    "sync/disclosure.py",
     "sync/event.py",
+    "sync/generalise.py",
+    "sync/nation.py",
+    "sync/noise.py",
 )
 WORLD = {
     "time",

@@ -73,7 +73,7 @@ def test_a_class_asks_and_the_region_counts(box: RealBox, chromium: Browser) -> 
     dana.locator(".state.done").nth(1).wait_for()
     assert "prime number" in dana.locator("#now").inner_text()
 
-    sent = box.json("sync", "run")
+    sent = box.json("sync", "run", "--early")
     facts = box.value("SELECT count(*) FROM event")
     assert sent["events"] == facts
     region = chromium.new_page()

@@ -34,7 +34,7 @@ from sync.errors import (
     UploadsFull,
     UploadUnknown,
 )
-from sync.keys import vouch_for_policy_key
+from sync.keys import vouch_for_nation_key, vouch_for_policy_key
 from sync.reply import read_question
 from sync.server import answers, inbox, pages, registry
 from sync.server.identity import Region
@@ -120,6 +120,9 @@ def _add_machine_routes(app: Flask, region: Region, clock: Clock) -> None:
             "box_label": admission.label,
             "token": admission.token,
         }
+        if region.nation_public is not None:
+            proof = vouch_for_nation_key(region.keys, region.id, region.nation_public)
+            answer |= {"nation_key": _text(region.nation_public), "nation_proof": _text(proof)}
         return jsonify(answer), 201
 
     @app.post("/v1/batches")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, Protocol, cast
 
@@ -19,7 +20,7 @@ from sync.budget import HOURS
 from sync.errors import AddressInUse
 from sync.server import orders, pages, registry
 from sync.server.app import create_app
-from sync.server.identity import get_region, make_region
+from sync.server.identity import get_region, make_region, name_nation_key
 from sync.server.store import open_store
 from sync.settings import RegionSettings
 
@@ -59,11 +60,20 @@ def region_group(ctx: click.Context) -> None:
 @region_group.command("init")
 @click.option("--name", default="Region", help="The name boxes and the page show.")
 @click.option("--database", default="", help="Where to store, such as sqlite:////srv/region.sqlite.")
+@click.option(
+    "--nation-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The nation's public key in base64; boxes that enrol from now on seal its counts to it.",
+)
 @as_json
 @click.pass_obj
-def init_command(settings: RegionSettings, name: str, database: str, is_json: bool) -> None:
-    """Make the region's keys and database; a second time changes nothing."""
+def init_command(
+    settings: RegionSettings, name: str, database: str, nation_key: Path | None, is_json: bool
+) -> None:
+    """Make the region's keys and database; a second time changes nothing but the nation's key."""
     region = make_region(settings, name, database)
+    if nation_key is not None:
+        region = name_nation_key(settings, nation_key)
     answer = {"region": region.name, "region_id": region.id.hex(), "database": region.database}
     _print(answer, is_json, f"The region {region.name} is ready. Next: sandyq region serve")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import secrets
 from dataclasses import dataclass
@@ -9,7 +11,14 @@ from pathlib import Path
 
 from sync.envelope import REGION_ID_BYTES
 from sync.errors import KeyDamaged, RegionNotReady
-from sync.keys import RegionKeys, ensure_region_keys, get_region_keys, read_private, save_private
+from sync.keys import (
+    SEALING_PUBLIC_BYTES,
+    RegionKeys,
+    ensure_region_keys,
+    get_region_keys,
+    read_private,
+    save_private,
+)
 from sync.server.store import SQLITE_PREFIX, open_store, sqlite_path
 from sync.settings import RegionSettings
 
@@ -25,6 +34,7 @@ class Region:
     database: str
     keys: RegionKeys
     folder: Path  # beside the database: keys and unfinished uploads
+    nation_public: bytes | None = None  # what boxes seal the nation's numbers to
 
 
 def make_region(settings: RegionSettings, name: str, database: str) -> Region:
@@ -34,7 +44,11 @@ def make_region(settings: RegionSettings, name: str, database: str) -> Region:
         sqlite_path(address).absolute() if address else (settings.folder / "region.sqlite").absolute()
     )
     ensure_region_keys(settings.folder)
-    record = {"region_id": secrets.token_hex(REGION_ID_BYTES), "name": name, "database": address}
+    record: dict[str, str] = {
+        "region_id": secrets.token_hex(REGION_ID_BYTES),
+        "name": name,
+        "database": address,
+    }
     content = json.dumps(record, ensure_ascii=False, indent=1).encode()
     save_private(settings.folder / IDENTITY_FILE, content, replace=False)
     region = get_region(settings)
@@ -46,6 +60,17 @@ def make_region(settings: RegionSettings, name: str, database: str) -> Region:
     return region
 
 
+def name_nation_key(settings: RegionSettings, file: Path) -> Region:
+    """Take the nation's public key from a file; boxes that enrol from now on seal to it."""
+    get_region(settings)
+    public = _read_key(file.read_bytes().strip(), file.name)
+    record = json.loads(read_private(settings.folder / IDENTITY_FILE) or b"{}")
+    record["nation_key"] = base64.b64encode(public).decode("ascii")
+    content = json.dumps(record, ensure_ascii=False, indent=1).encode()
+    save_private(settings.folder / IDENTITY_FILE, content, replace=True)
+    return get_region(settings)
+
+
 def get_region(settings: RegionSettings) -> Region:
     """Return the region that `region init` made here."""
     content = read_private(settings.folder / IDENTITY_FILE)
@@ -55,6 +80,18 @@ def get_region(settings: RegionSettings) -> Region:
         record = json.loads(content)
         region_id, name = bytes.fromhex(record["region_id"]), str(record["name"])
         database = settings.database or str(record["database"])
+        nation_key = record.get("nation_key")
     except (ValueError, KeyError, TypeError) as fault:
         raise KeyDamaged(name=IDENTITY_FILE) from fault
-    return Region(region_id, name, database, get_region_keys(settings.folder), settings.folder)
+    nation = _read_key(nation_key.encode(), IDENTITY_FILE) if nation_key else None
+    return Region(region_id, name, database, get_region_keys(settings.folder), settings.folder, nation)
+
+
+def _read_key(text: bytes, name: str) -> bytes:
+    try:
+        public = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as fault:
+        raise KeyDamaged(name=name) from fault
+    if len(public) != SEALING_PUBLIC_BYTES:
+        raise KeyDamaged(name=name)
+    return public

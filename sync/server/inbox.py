@@ -86,6 +86,9 @@ def receive(
         if verdict is Verdict.NEW:
             stored = _ledger_row(store, sender, batch, opened.blob_id, sha256, now)
             store.add_batch(sender, stored, events)
+            if opened.nation is not None:
+                # Not ours to open: it goes on as it came.
+                store.add_nation_letter(sender, batch.epoch, batch.seq, opened.nation.to_bytes())
             before = store.find_ledger_row(sender, batch.epoch, batch.seq - 1)
             after = store.find_ledger_row(sender, batch.epoch, batch.seq + 1)
             remarks = find_remarks(stored, before, after)

@@ -229,6 +229,8 @@ _ENROLMENT: dict[str, Any] = {
         "receipt_key": _BASE64,
         "policy_key": _BASE64,
         "policy_proof": {**_BASE64, "description": "The receipt key vouches for the policy key"},
+        "nation_key": {**_BASE64, "description": "What the nation's section is sealed to, when there is one"},
+        "nation_proof": {**_BASE64, "description": "The receipt key vouches for the nation's key"},
         "box_label": _TEXT,
         "token": _TEXT,
     },

@@ -49,7 +49,7 @@ def report(region: Region, store: Store) -> dict[str, Any]:
         ],
         "batches": sum(box.batches for box in boxes),
         "events": sum(box.events for box in boxes),
-        "by_kind": counts.by_kind,
+        "by_kind": {kind or "none": count for kind, count in counts.by_kind.items()},
         "by_language": {language or "none": count for language, count in counts.by_language.items()},
         "by_day": {day.isoformat(): count for day, count in counts.by_day.items()},
     }
@@ -65,7 +65,7 @@ def page(region: Region, store: Store, speaker: Speaker) -> dict[str, Any]:
         "boxes": [(box, _state(box, speaker)) for box in boxes],
         "batches": sum(box.batches for box in boxes),
         "events": sum(box.events for box in boxes),
-        "kinds": [(speaker.say(KIND_WORDS[kind]), count) for kind, count in counts.by_kind.items()],
+        "kinds": [(speaker.say(KIND_WORDS.get(kind, kind)), count) for kind, count in counts.by_kind.items()],
         "spoken": [
             (speaker.say(LANGUAGE_WORDS[language]), count) for language, count in counts.by_language.items()
         ],

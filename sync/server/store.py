@@ -21,24 +21,15 @@ from sync.anonymise import LeavingRow
 from sync.batch import RULES
 from sync.database import migrate, open_database, translated_faults, write_transaction
 from sync.errors import UnknownDatabase
+from sync.event import HexPrefix, OneOf
 
 SQLITE_PREFIX = "sqlite:///"
 
 migrations = Migrations("sync.server.store")
 
-# One column for every field that may leave a box; a new one needs a migration.
-EVENT_FIELDS = (
-    "answer_tokens",
-    "characters",
-    "duration_ms",
-    "grade",
-    "language",
-    "model_sha256",
-    "outcome",
-    "reason",
-    "result",
-    "rung",
-)
+# One column for every field that may leave a box. A field declared since the last start gets its
+# column when the store is migrated: nobody has to say twice what may leave.
+EVENT_FIELDS = tuple(sorted(RULES))
 
 
 @migrations()
@@ -132,6 +123,52 @@ def m004_ledger_by_bytes(db: Database) -> None:
     db.execute("CREATE INDEX ledger_by_sha256 ON ledger (sha256)")
 
 
+@migrations()
+def m005_coarse_rows(db: Database) -> None:
+    """A row may have nothing for kind, session and day; the nation's letters wait to be sent on."""
+    columns = [row[1] for row in db.execute("PRAGMA table_info(event)").fetchall()]
+    kept = ", ".join(columns)
+    db.execute("ALTER TABLE event RENAME TO old_event")
+    db.execute(
+        """
+        CREATE TABLE event (
+            box_id INTEGER NOT NULL,
+            epoch BLOB NOT NULL,
+            seq INTEGER NOT NULL,
+            kind TEXT,
+            session INTEGER,
+            day TEXT,
+            span INTEGER NOT NULL DEFAULT 0,  -- 0: the day, 1: the week it begins, 2: the month
+            FOREIGN KEY (box_id, epoch, seq) REFERENCES ledger (box_id, epoch, seq)
+        ) STRICT
+        """
+    )
+    _add_columns(db, [name for name in columns if name not in _EVENT_BEGINS])
+    db.execute(f"INSERT INTO event ({kept}) SELECT {kept} FROM old_event")  # noqa: S608 - our own words
+    db.execute("DROP TABLE old_event")
+    db.execute(
+        """
+        CREATE TABLE nation_letter (
+            box_id INTEGER NOT NULL,
+            epoch BLOB NOT NULL,
+            seq INTEGER NOT NULL,
+            letter BLOB NOT NULL,
+            PRIMARY KEY (box_id, epoch, seq),
+            FOREIGN KEY (box_id, epoch, seq) REFERENCES ledger (box_id, epoch, seq)
+        ) STRICT
+        """
+    )
+
+
+_EVENT_BEGINS = ("box_id", "epoch", "seq", "kind", "session", "day", "span")
+
+
+def _add_columns(db: Database, names: Iterable[str]) -> None:
+    for name in names:
+        column_type = "TEXT" if isinstance(RULES[name], OneOf | HexPrefix) else "INTEGER"
+        db.execute(f"ALTER TABLE event ADD COLUMN {name} {column_type}")
+
+
 @dataclass(frozen=True)
 class Code:
     secret_sha256: bytes
@@ -210,6 +247,10 @@ class Store:
 
     def migrate(self) -> None:
         migrate(self._db, migrations)
+        there = {row[1] for row in self._db.execute("PRAGMA table_info(event)").fetchall()}
+        if not there >= set(EVENT_FIELDS):
+            with self.transaction():
+                _add_columns(self._db, [name for name in EVENT_FIELDS if name not in there])
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -341,16 +382,28 @@ class Store:
                 ],
             )
             self._db.conn.executemany(
-                f"INSERT INTO event (box_id, epoch, seq, kind, session, day, {', '.join(EVENT_FIELDS)})"  # noqa: S608 - our own words
-                f" VALUES ({', '.join('?' * (6 + len(EVENT_FIELDS)))})",
+                f"INSERT INTO event ({', '.join((*_EVENT_BEGINS, *EVENT_FIELDS))})"  # noqa: S608 - our own words
+                f" VALUES ({', '.join('?' * (len(_EVENT_BEGINS) + len(EVENT_FIELDS)))})",
                 (
                     [
-                        *(box.id, row.epoch, row.seq, event.kind, event.session, event.day.isoformat()),
+                        *(box.id, row.epoch, row.seq, event.kind, event.session),
+                        *(event.day.isoformat() if event.day else None, int(event.span)),
                         *(event.fields.get(name) for name in EVENT_FIELDS),
                     ]
                     for event in events
                 ),
             )
+
+    def add_nation_letter(self, box: Box, epoch: bytes, seq: int, letter: bytes) -> None:
+        """Keep the nation's section as it came, unopened, to be sent on."""
+        with self.transaction():
+            self._db.execute("INSERT INTO nation_letter VALUES (?, ?, ?, ?)", [box.id, epoch, seq, letter])
+
+    def nation_letters(self) -> list[bytes]:
+        """Return what waits for the nation, oldest first."""
+        with translated_faults():
+            rows = self._db.execute("SELECT letter FROM nation_letter ORDER BY rowid").fetchall()
+        return [row[0] for row in rows]
 
     def add_remark(self, box: Box, epoch: bytes, seq: int, remark: str, sha256: bytes, now: datetime) -> None:
         """Note once what looked wrong; the same again changes nothing."""
@@ -393,16 +446,17 @@ class Store:
 
     def counts(self) -> Counts:
         return Counts(
-            self._count_by("kind"),
+            self._count_by("coalesce(kind, '')"),
             self._count_by("coalesce(language, '')"),
-            {date.fromisoformat(day): count for day, count in self._count_by("day").items()},
+            {date.fromisoformat(day): count for day, count in self._count_by("day", _TELLS_ITS_DAY).items()},
         )
 
-    def _count_by(self, column: str) -> dict[str, int]:
+    def _count_by(self, column: str, condition: str = "true") -> dict[str, int]:
         with translated_faults():
-            return dict(
-                self._db.execute(f"SELECT {column}, count(*) FROM event GROUP BY 1 ORDER BY 1").fetchall()  # noqa: S608 - our own words
-            )
+            rows = self._db.execute(
+                f"SELECT {column}, count(*) FROM event WHERE {condition} GROUP BY 1 ORDER BY 1"  # noqa: S608 - our own words
+            ).fetchall()
+        return dict(rows)
 
 
 _LEDGER_COLUMNS = (
@@ -416,6 +470,8 @@ def _read_ledger_row(row: tuple[Any, ...]) -> LedgerRow:
     return LedgerRow(*fields)
 
 
+_TELLS_ITS_DAY = "day IS NOT NULL AND span = 0"  # a week's Monday is not that Monday
+
 _BOX_LINES = """
 SELECT box.id, label, enrolled_at, last_contact_at,
        coalesce(sum(epochs.batches), 0), coalesce(sum(epochs.events), 0), coalesce(sum(epochs.missing), 0)
@@ -425,6 +481,3 @@ FROM box LEFT JOIN (
 ) AS epochs ON epochs.box_id = box.id
 GROUP BY box.id ORDER BY last_contact_at DESC, label
 """
-
-if set(EVENT_FIELDS) != set(RULES):
-    raise ValueError("a field may leave a box that the region has no column for")

@@ -32,6 +32,9 @@ KIND_WORDS = {
     "learner_joined": N_("Learners joined"),
     "question_asked": N_("Questions asked"),
     "answer_finished": N_("Answers finished"),
+    "attempt_checked": N_("Attempts checked"),
+    "hand_back": N_("Learners handed to a person"),
+    "": N_("Not told: too few learners"),
 }
 LANGUAGE_WORDS = {"kk": N_("Kazakh"), "ru": N_("Russian"), "en": N_("English"), "": N_("Not stated")}
 REMARK_WORDS = {

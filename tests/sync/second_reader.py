@@ -28,6 +28,10 @@ class Letter:
     body_bytes: bytes
     body: list[Any]
     rows: list[dict[str, Any]]
+    nation_letter: bytes | None  # what the region sends on
+
+
+GRADES = [*map(str, range(13)), "none"]
 
 
 def read_cbor(data: bytes) -> Any:
@@ -51,6 +55,8 @@ def _item(data: bytes, at: int) -> tuple[Any, int]:
             raise ValueError("not the shortest form")
     if major == 0:
         return number, at
+    if major == 1:
+        return -1 - number, at
     if major in {2, 3}:
         piece = data[at : at + number]
         if len(piece) != number:
@@ -78,31 +84,67 @@ def _item(data: bytes, at: int) -> tuple[Any, int]:
 
 def open_envelope(envelope: bytes, opening_seed: bytes, device_public: bytes) -> Letter:
     magic, header_bytes, sections = read_cbor(envelope)
+    if magic != "SB1":
+        raise ValueError("magic")
     header = read_cbor(header_bytes)
-    kem, curve = (
-        MLKEM768PrivateKey.from_seed_bytes(opening_seed[:64]),
-        X25519PrivateKey.from_private_bytes(opening_seed[64:]),
-    )
+    roles = [recipient[0] for recipient in header[4]]
+    if roles not in (["R"], ["R", "N"]) or len(sections) != len(roles):
+        raise ValueError("roles")
+    plain = _open_section(header_bytes, "R", sections[0], opening_seed)
+    body_bytes, signature = plain[:-64], plain[-64:]
+    message = b"sandyq/sb1/sig" + hashlib.sha256(header_bytes).digest()
+    message += b"".join(recipient[1] for recipient in header[4]) + hashlib.sha256(body_bytes).digest()
+    message += b"".join(hashlib.sha256(cap + sealed).digest() for cap, sealed in sections[1:])
+    Ed25519PublicKey.from_public_bytes(device_public).verify(signature, message)
+    body = read_cbor(body_bytes)
+    # Written by hand: an array of three byte strings.
+    letter = b"\x83" + b"".join(map(_bstr, (header_bytes, *sections[1]))) if len(sections) == 2 else None
+    return Letter(header, body_bytes, body, read_rows(body[8]), letter)
+
+
+def _bstr(value: bytes) -> bytes:
+    for size, first in ((0, 24), (1, 1 << 8), (2, 1 << 16)):
+        if len(value) < first:
+            head = (
+                bytes([0x40 + len(value)]) if size == 0 else bytes([0x57 + size]) + len(value).to_bytes(size)
+            )
+            return head + value
+    raise ValueError("too long for this reader")
+
+
+def open_nation_letter(letter: bytes, nation_seed: bytes) -> dict[str, Any]:
+    header_bytes, cap, sealed = read_cbor(letter)
+    version, cells, weeks = read_cbor(_open_section(header_bytes, "N", [cap, sealed], nation_seed))
+    if version != 1 or cells != sorted(set(cells)):
+        raise ValueError("version or cells")
+    told = []
+    for monday, counts in weeks:
+        if len(counts) != 14 * len(cells):
+            raise ValueError("counts")
+        rows = [counts[at * len(cells) : (at + 1) * len(cells)] for at in range(14)]
+        week = (date(1970, 1, 1) + timedelta(days=monday)).isoformat()
+        told.append({"week": week, "grades": dict(zip(GRADES, rows, strict=True))})
+    return {"cells": cells, "weeks": told}
+
+
+def _open_section(header_bytes: bytes, role: str, section: list[bytes], seed: bytes) -> bytes:
+    header = read_cbor(header_bytes)
+    kem = MLKEM768PrivateKey.from_seed_bytes(seed[:64])
+    curve = X25519PrivateKey.from_private_bytes(seed[64:])
     public = kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
     kid = hashlib.sha256(public).digest()[:8]
-    kids = [recipient[1] for recipient in header[4]]
-    place = kids.index(kid)
-    cap, sealed = sections[place]
-    digest = hashlib.sha256(header_bytes).digest()
-    info = b"sandyq/sb1/wrap" + digest + kid
+    (commit,) = (recipient[2] for recipient in header[4] if recipient[:2] == [role, kid])
+    cap, sealed = section
+    info = b"sandyq/sb1/wrap" + hashlib.sha256(header_bytes).digest() + kid
     key = SUITES[header[1]].decrypt(cap, MLKEM768X25519PrivateKey(kem, curve), info=info)
-    if magic != "SB1" or hashlib.sha256(b"sb1-commit" + key).digest() != header[4][place][2]:
+    if hashlib.sha256(b"sb1-commit" + key).digest() != commit:
         raise ValueError("commit")
     padded = ChaCha20Poly1305(key).decrypt(bytes(12), sealed, header_bytes)
     length = int.from_bytes(padded[:4], "big")
     plain, zeros = padded[4 : 4 + length], padded[4 + length :]
     if any(zeros) or len(padded) != padded_length(4 + length):
         raise ValueError("padding")
-    body_bytes, signature = plain[:-64], plain[-64:]
-    message = b"sandyq/sb1/sig" + digest + b"".join(kids) + hashlib.sha256(body_bytes).digest()
-    Ed25519PublicKey.from_public_bytes(device_public).verify(signature, message)
-    body = read_cbor(body_bytes)
-    return Letter(header, body_bytes, body, read_rows(body[8]))
+    return plain
 
 
 def padded_length(length: int) -> int:
@@ -116,13 +158,16 @@ def padded_length(length: int) -> int:
 
 def read_rows(payload: bytes) -> list[dict[str, Any]]:
     version, count, first_day, columns = read_cbor(zstd.decompress(payload))
-    if version != 1:
+    if version not in (1, 2):
         raise ValueError("version")
     values = {name: _column(column) for name, column in columns.items()}
     rows = []
     for at in range(count):
         row = {name: column[at] for name, column in values.items() if column[at] is not None}
-        row["day"] = (date(1970, 1, 1) + timedelta(days=first_day + row["day"])).isoformat()
+        span = row.pop("span", None)
+        if "day" in row:
+            day = date(1970, 1, 1) + timedelta(days=first_day + row.pop("day"))
+            row[{None: "day", 1: "week", 2: "month"}[span]] = day.isoformat()
         rows.append(row)
     return rows
 

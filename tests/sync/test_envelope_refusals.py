@@ -196,6 +196,20 @@ def columns(**more: object) -> list[object]:
     return [1, 1, 20000, {"kind": [["question_asked"], [0]], "session": [0], "day": [0], **more}]
 
 
+def second(**more: object) -> list[object]:
+    """The same in version 2, where kind, session and day may be nothing."""
+    return [2, *columns(**more)[1:]]
+
+
+def test_version_two_may_say_nothing_of_kind_session_and_day() -> None:
+    (row,) = unpack_rows(packed([2, 1, 0, {}]))
+    assert row == LeavingRow(None, None, None, {})
+    (monday,) = unpack_rows(packed([2, 1, 20003, {"day": [0], "span": [1]}]))
+    assert monday.as_record() == {"week": "2024-10-07"}
+    (first,) = unpack_rows(packed([2, 1, 19997, {"day": [0], "span": [2]}]))
+    assert first.as_record() == {"month": "2024-10-01"}
+
+
 def test_zip_bomb_is_refused_without_unpacking_it() -> None:
     bomb = zstd.compress(bytes(200_000_000))
     assert len(bomb) < 20_000
@@ -218,6 +232,9 @@ def test_column_that_may_not_leave_is_refused() -> None:
     for column in ("learner_name", "text", "school_class", "iin", "model"):
         with pytest.raises(UnknownColumn):
             unpack_rows(packed(columns(**{column: [["Aigerim"], [0]]})))
+    for record in (columns(span=[1]), second(kind=[["session_closed"], [None]], characters=[3])):
+        with pytest.raises(UnknownColumn):  # version 1 knew days only; a row of no kind has no fields
+            unpack_rows(packed(record))
     with pytest.raises(UnknownColumn):
         unpack_rows(packed(columns(grade=[7])))  # a question has no grade of its own
 
@@ -237,7 +254,12 @@ def test_column_that_may_not_leave_is_refused() -> None:
         columns(day=[10_000_000]),
         columns(kind=[["learner_sneezed"], [0]]),
         columns(kind=[[], [None]]),
-        [2, *columns()[1:]],
+        [3, *columns()[1:]],
+        second(session=[1]),
+        second(span=[1]),  # 2024-10-04 is no Monday
+        second(span=[2]),  # and no first of a month
+        second(span=[3]),
+        second(day=[None], span=[1]),
         [1, 0, 20000, {}],
         [1, 1, 2**62, columns()[3]],
         [1, 1, 20000, []],

@@ -65,6 +65,7 @@ def test_outbox_row_holds_no_name_and_no_text(tmp_path: Path) -> None:
         "fields": '{"characters": 5, "language": "en"}',
         "batch_id": None,
         "set_aside_by": None,
+        "learner_id": "l1",  # local: gone when the row is sealed, and in no byte of the envelope
     }
     db.close()
 

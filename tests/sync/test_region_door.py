@@ -325,7 +325,8 @@ def test_commands_tell_the_whole_walk(tmp_path: Path, region: RegionSimulator) -
         enrolled = json.loads(done.stdout)
         assert enrolled["region"] == "Түркістан"
         assert (
-            runner.invoke(main, ["sync", "run", "--json"], obj=box).stdout == '{"batches": 0, "events": 0}\n'
+            runner.invoke(main, ["sync", "run", "--json"], obj=box).stdout
+            == '{"batches": 0, "events": 0, "waiting": 0}\n'
         )
     status = json.loads(runner.invoke(main, ["sync", "status", "--json"], obj=box).stdout)
     assert (status["region"], status["box"], status["waiting_events"]) == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,8 @@ from sync import batch as batch_module
 from sync import outbox
 from sync.anonymise import anonymise
 from sync.batch import pack_rows, unpack_rows
-from sync.cli import describe
 from sync.client import open_outbox, run
+from sync.disclosure import describe
 from sync.envelope import open_envelope
 from sync.event import KINDS, AllowedRow, Event, Log2, Whole, allowed_row, log2_bucket
 from sync.keys import ensure_device_key
@@ -124,7 +125,8 @@ def test_show_is_what_the_next_envelope_holds(box: Box, region: RegionSimulator)
         answer: dict[str, object] = json.loads(result.stdout)
         return answer
 
-    assert shown() == {"is_sealed": False, "envelope": None}
+    first = shown()
+    assert (first["state"], first["envelope"], first["is_sealed"]) == ("nothing", None, False)
     for round_ in range(3):
         events = (event for canary in CANARIES[: 3 + round_] for event in events_full_of_canaries(canary))
         box.record(*events)
@@ -134,18 +136,24 @@ def test_show_is_what_the_next_envelope_holds(box: Box, region: RegionSimulator)
             box.sync()
         box.ask()  # comes too late for the sealed batch
         sealed = shown()
-        assert sealed == before | {"is_sealed": True}
+        assert before["state"] == "ready"
+        assert sealed["state"] == "sealed"
+        assert sealed["is_sealed"] is True
+        assert sealed["envelope"] == before["envelope"]
         box.sync()
+        assert sealed["sealed_sha256"] == hashlib.sha256(region.received[-2]).hexdigest()
         sent = region.open(region.received[-2], box.device.public)
         assert describe(sent) == sealed["envelope"]
 
 
 def test_show_speaks_to_people(box: Box) -> None:
-    box.ask(times=30)
+    for at in range(30):
+        box.ask(by=f"learner {at % 15}", text="x" * (1 << at % 3 * 4), times=2)
     said = CliRunner().invoke(main, ["sync", "show"], obj=settings_for(box.settings.home)).stdout
-    assert "events 1 to 30" in said
-    assert "kind=question_asked" in said
-    assert "10 rows more" in said
+    assert "events 1 to 60" in said
+    assert "60 x  kind=question_asked  session=0  day=2026-09-01  language=kk" in said
+    assert "leaves with the next run" in said
+    assert "For the nation: counts of the weeks 2026-08-31" in said
 
 
 def test_exact_time_and_size_do_not_leave() -> None:

@@ -1,0 +1,174 @@
+"""Make rows coarser until no row stands for fewer than ten learners.
+
+The rows of a batch lose what the steps name, in their written order
+(`sync.event.Step`), and only as long as fewer than ten different learners share
+everything that is left. No row is dropped: the counts stay exact. Whose a row is
+is known only here and is in nothing that comes out. A row without a learner (the
+teacher opens a lesson) stands for all who were in that lesson. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from sync.event import KINDS, AllowedRow, Leaving, OneOf, Span, Stays, Step
+
+# Regions of the world that publish about pupils take 5 to 30, most of them 10 (NCES 2011-603).
+K = 10
+# In a smaller circle "all of them" is too easily said of each one.
+TELLING_CIRCLE = 20
+# A batch may leave before its week is over when at least this share of its rows keeps its day.
+DAYS_KEPT = 0.95
+
+
+@dataclass(frozen=True)
+class WaitingRow:
+    """A row that waits, with the learner it is about. The learner never leaves the box."""
+
+    row: AllowedRow
+    learner_id: str | None
+
+
+Form = tuple[object, ...]
+
+
+def generalise(waiting: Sequence[WaitingRow]) -> tuple[AllowedRow, ...]:
+    """Return the rows in the order given, each as coarse as its company demands."""
+    people = _people(waiting)
+    forms = [one.row for one in waiting]
+    unsettled = set(range(len(forms)))
+    for step in Step:
+        for at in unsettled:
+            forms[at] = coarser(waiting[at].row, step)
+        for circle in _circles(forms):
+            if len(_union(people, circle)) >= K:
+                unsettled.difference_update(circle)
+        if not unsettled:
+            break
+    _fill_last_circles(waiting, forms, people)
+    _hide_what_all_say(forms, people)
+    return tuple(forms)
+
+
+def coarser(row: AllowedRow, step: Step) -> AllowedRow:
+    """Return the row as it is at this step."""
+    kept = {name: value for name, value in row.fields.items() if LADDER[name] > step}
+    session_id = row.session_id if step < Step.SESSION else None
+    day, span = _coarser_day(row.day, step)
+    return replace(row, day=day, session_id=session_id, fields=kept, span=span)
+
+
+def keeps_its_days(rows: Sequence[AllowedRow]) -> bool:
+    """Say whether nearly all rows could keep the day: then nothing is gained by waiting."""
+    kept = sum(row.day is not None and row.span is Span.DAY for row in rows)
+    return kept >= DAYS_KEPT * len(rows)
+
+
+def week_of(day: date) -> date:
+    """Return the Monday that begins the week of a day."""
+    return day - timedelta(days=day.weekday())
+
+
+def _ladder() -> Mapping[str, Step]:
+    """Return the step at which each leaving field gives way."""
+    ladder: dict[str, Step] = {}
+    for kind in KINDS.values():
+        for name, rule in kind.fields.items():
+            if not isinstance(rule, Stays):
+                ladder[name] = rule.gives_way
+    return ladder
+
+
+LADDER = _ladder()
+
+
+def _coarser_day(day: date | None, step: Step) -> tuple[date | None, Span]:
+    if day is None or step >= Step.TIMELESS:
+        return None, Span.DAY
+    if step >= Step.MONTH:
+        return day.replace(day=1), Span.MONTH
+    if step >= Step.WEEK:
+        return week_of(day), Span.WEEK
+    return day, Span.DAY
+
+
+def _people(waiting: Sequence[WaitingRow]) -> list[frozenset[str]]:
+    """Say for each row about whom it is."""
+    present: dict[str | None, set[str]] = {}
+    for one in waiting:
+        if one.learner_id is not None:
+            present.setdefault(one.row.session_id, set()).add(one.learner_id)
+    lessons = {session_id: frozenset(learners) for session_id, learners in present.items()}
+    return [
+        frozenset({one.learner_id})
+        if one.learner_id is not None
+        else lessons.get(one.row.session_id, frozenset())
+        for one in waiting
+    ]
+
+
+def _form(row: AllowedRow, without: str = "") -> Form:
+    fields = tuple(sorted((name, value) for name, value in row.fields.items() if name != without))
+    return (row.kind, row.session_id, row.day, row.span, fields)
+
+
+def _circles(rows: Sequence[AllowedRow], without: str = "") -> list[list[int]]:
+    """Group the rows that look alike."""
+    circles: dict[Form, list[int]] = {}
+    for at, row in enumerate(rows):
+        circles.setdefault(_form(row, without), []).append(at)
+    return list(circles.values())
+
+
+def _union(people: Sequence[frozenset[str]], circle: Iterable[int]) -> frozenset[str]:
+    return frozenset().union(*(people[at] for at in circle))
+
+
+def _fill_last_circles(
+    waiting: Sequence[WaitingRow], forms: list[AllowedRow], people: Sequence[frozenset[str]]
+) -> None:
+    """A few rows of which only the kind is left would stand alone: others of the kind join them,
+    the smallest circles first. Where the whole kind has too few, it is not told either, unless it is
+    ordinary."""
+    for name in sorted({one.row.kind for one in waiting if one.row.kind is not None}):
+        circles = _circles(forms)
+        of_kind = [circle for circle in circles if forms[circle[0]].kind == name]
+        bare = [at for circle in of_kind if _is_bare(forms[circle[0]]) for at in circle]
+        others = sorted(
+            (circle for circle in of_kind if not _is_bare(forms[circle[0]])), key=lambda one: (len(one), one)
+        )
+        while bare and others and len(_union(people, bare)) < K:
+            bare += others.pop(0)
+        is_told = KINDS[name].is_ordinary or len(_union(people, bare)) >= K
+        for at in bare:
+            forms[at] = AllowedRow(name if is_told else None, None, None, {})
+
+
+def _is_bare(row: AllowedRow) -> bool:
+    return row.day is None and row.session_id is None and not row.fields
+
+
+def _hide_what_all_say(forms: list[AllowedRow], people: Sequence[frozenset[str]]) -> None:
+    """Where a small circle agrees on a telling value, the value is left out."""
+    for name in TELLING:
+        for circle in _circles(forms, without=name):
+            said = {forms[at].fields[name] for at in circle if name in forms[at].fields}
+            if len(said) == 1 and len(_union(people, circle)) < TELLING_CIRCLE:
+                for at in circle:
+                    left = {key: value for key, value in forms[at].fields.items() if key != name}
+                    forms[at] = replace(forms[at], fields=left)
+
+
+def _telling() -> tuple[str, ...]:
+    rules: list[tuple[str, Leaving]] = [
+        (name, rule)
+        for kind in KINDS.values()
+        for name, rule in kind.fields.items()
+        if not isinstance(rule, Stays)
+    ]
+    return tuple(sorted({name for name, rule in rules if isinstance(rule, OneOf) and rule.is_telling}))
+
+
+TELLING = _telling()
