@@ -68,7 +68,7 @@ def sent(classroom: Classroom, engine: FakeEngine, tmp_path: Path) -> Iterator[S
         report = client.run(settings, is_early=True)
     assert report.events == len(classroom.rows("SELECT id FROM event")) == 5
     device = ensure_device_key(classroom.home).public
-    batches = [region.open(body, device) for body in bodies[3:]]  # after the enrolment and two questions what is new
+    batches = [region.open(body, device) for body in bodies[3:]]  # after enrolling and asking twice
     yield Sent(bodies, [batch.payload for batch in batches], str(region.headers), shown)
     # The canaries are really there to be found: the box itself holds every one.
     kept = json.dumps(classroom.rows("SELECT * FROM event"), default=str, ensure_ascii=False)
