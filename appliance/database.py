@@ -13,9 +13,9 @@ from pathlib import Path
 from sqlite_utils import Database
 
 import sync.errors
+import sync.schema
 from appliance import schema
 from appliance.errors import AlreadyRunning, DatabaseBusy, DiskFull
-from sync import outbox, policy
 from sync.database import migrate, open_database, write_transaction
 
 
@@ -23,7 +23,7 @@ def prepare(path: Path) -> None:
     """Bring the file to the newest schema; safe when two processes start at once."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with connection(path) as db:
-        migrate(db, schema.migrations, outbox.migrations, policy.migrations)
+        migrate(db, schema.migrations, *sync.schema.MIGRATIONS)
 
 
 @contextmanager

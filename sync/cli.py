@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import click
 
-from sync import client, outbox
+from sync import client, outbox, usb
 from sync.disclosure import Disclosure
 from sync.keys import device_id, get_device_key
 from sync.nation import NO_GRADE
@@ -115,6 +116,51 @@ def show_command(settings: SyncSettings, is_json: bool) -> None:
     finally:
         db.close()
     _print(disclosure.as_record(), is_json, _in_words(disclosure, waiting))
+
+
+@sync_group.command("export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json
+@click.pass_obj
+def export_command(settings: SyncSettings, folder: Path, is_json: bool) -> None:
+    """Put every batch without a receipt on the stick mounted at FOLDER."""
+    enrolment, device = client.get_enrolment(settings), get_device_key(settings.home)
+    db = client.open_outbox(settings)
+    try:
+        done = usb.export_stick(db, device, enrolment, folder)
+    finally:
+        db.close()
+    said = (
+        f"{done.written} envelopes written, {done.already_there} were there already. The box keeps them all"
+    )
+    _print(asdict(done), is_json, said + " until their receipts come back.")
+
+
+@sync_group.command("import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json
+@click.pass_obj
+def import_command(settings: SyncSettings, folder: Path, is_json: bool) -> None:
+    """Take in receipts and orders from the stick mounted at FOLDER."""
+    enrolment, device = client.get_enrolment(settings), get_device_key(settings.home)
+    db = client.open_outbox(settings)
+    try:
+        done = usb.import_stick(db, device, enrolment, folder)
+    finally:
+        db.close()
+    said = f"{done.replies} replies read, {done.confirmed} batches confirmed, {done.damaged} files damaged."
+    _print(asdict(done), is_json, said)
+
+
+@sync_group.command("visit")
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json
+@click.pass_obj
+def visit_command(settings: SyncSettings, folder: Path, is_json: bool) -> None:
+    """Do both, import and then export: what a plugged-in stick starts."""
+    done = usb.visit(settings, folder)
+    said = f"{done.confirmed} batches confirmed, {done.written} envelopes on the stick."
+    _print(asdict(done) | {"at": done.at.isoformat()}, is_json, said)
 
 
 _STATES = {

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from sync import outbox, policy
+from sync import outbox, policy, schema
 from sync.batch import Batch
 from sync.database import migrate, open_database
 from sync.enrolment_code import mark_of, read_code
@@ -141,7 +141,7 @@ def open_outbox(settings: SyncSettings) -> Database:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     db = open_database(settings.database_path)
     try:
-        migrate(db, outbox.migrations, policy.migrations)
+        migrate(db, *schema.MIGRATIONS)
     except BaseException:
         db.close()
         raise

@@ -157,6 +157,22 @@ def verify_sender(opened: Opened, device_public: bytes) -> Batch:
     return read_batch(opened._body)
 
 
+# The same sealing for what else lies on a stick ------------------------------------------
+
+
+def hpke_seal(plain: bytes, public: bytes, info: bytes) -> bytes:
+    """Seal a short text to a region's key."""
+    return _HPKE.encrypt(plain, sealing_key(public), info=info)
+
+
+def hpke_open(sealed: bytes, key: OpeningKey, info: bytes) -> bytes:
+    """Open it, or raise."""
+    try:
+        return _HPKE.decrypt(sealed, key.private, info=info)
+    except (InvalidTag, ValueError) as fault:
+        raise EnvelopeAltered from fault
+
+
 # Padding -------------------------------------------------------------------------------
 
 

@@ -348,6 +348,33 @@ class WrongRegion(SyncError):
     hint = N_("Do not go on. Check the address and ask the operator for a new code.")
 
 
+# Sticks ----------------------------------------------------------------------------
+
+
+class StickMissing(SyncError):
+    key = "stick_missing"
+    message = N_("There is nothing to read at %(path)s.")
+    hint = N_("Plug the stick in and give the folder where it is mounted.")
+
+
+class StickReadOnly(SyncError):
+    key = "stick_read_only"
+    message = N_("The stick cannot be written.")
+    hint = N_("Slide its lock open or take another stick; what is on it stays as it is.")
+
+
+class StickFull(SyncError):
+    key = "stick_full"
+    message = N_("The stick is full.")
+    hint = N_("Delete something on it or take another stick; the box keeps everything.")
+
+
+class StickGone(SyncError):
+    key = "stick_gone"
+    message = N_("The stick was pulled out too early, or it is broken.")
+    hint = N_("Plug it in again or take another one; the box keeps everything.")
+
+
 # Enrolment ------------------------------------------------------------------------
 
 

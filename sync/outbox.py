@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -368,12 +368,23 @@ def find_next_batch(db: Database, box_kid: bytes, *, now: datetime | None = None
 
 def find_oldest_sealed(db: Database) -> SealedBatch | None:
     """Return the batch to send next."""
-    with translated_faults():
-        row = db.execute(
-            "SELECT id, epoch, seq, events, blob_id, sha256, sealed FROM batch"
-            " WHERE receipt IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT 1"
-        ).fetchone()
-    return SealedBatch(*row) if row else None
+    return next(sealed_batches(db), None)
+
+
+def sealed_batches(db: Database) -> Iterator[SealedBatch]:
+    """Return every batch without a receipt, the oldest first; no transaction is open in between."""
+    last = 0
+    while True:
+        with translated_faults():
+            row = db.execute(
+                "SELECT id, epoch, seq, events, blob_id, sha256, sealed FROM batch"
+                " WHERE id > ? AND receipt IS NULL AND set_aside_by IS NULL ORDER BY id LIMIT 1",
+                [last],
+            ).fetchone()
+        if row is None:
+            return
+        yield SealedBatch(*row)
+        last = row[0]
 
 
 def settle(db: Database, receipt: Receipt, signed: bytes) -> int | None:

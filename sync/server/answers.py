@@ -21,9 +21,14 @@ def answer_receipts(
 def answer_question(store: Store, region: Region, box: Box, question: Question, now: datetime) -> bytes:
     """Return what is new for a box: its missing receipts too, for they may have been lost on the way."""
     store.touch_box(box, now)
-    rows = store.ledger_rows(box, question.epoch, question.oldest_seq, question.next_seq, MAX_RECEIPTS)
-    receipts = [sign_for(row, box, region.keys) for row in rows]
+    receipts = missed_receipts(store, region, box, question)
     return answer_receipts(store, region, box, question.epoch, receipts, now)
+
+
+def missed_receipts(store: Store, region: Region, box: Box, question: Question) -> list[bytes]:
+    """Return receipts for what is stored and the box holds none for."""
+    rows = store.ledger_rows(box, question.epoch, question.oldest_seq, question.next_seq, MAX_RECEIPTS)
+    return [sign_for(row, box, region.keys) for row in rows]
 
 
 def _notice(store: Store, box: Box, epoch: bytes, now: datetime) -> Notice:

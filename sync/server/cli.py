@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -18,7 +19,7 @@ from cheroot import wsgi
 
 from sync.budget import HOURS
 from sync.errors import AddressInUse
-from sync.server import orders, pages, registry
+from sync.server import orders, pages, registry, sticks
 from sync.server.app import create_app
 from sync.server.identity import get_region, make_region, name_nation_key
 from sync.server.store import open_store
@@ -91,6 +92,25 @@ def code_command(settings: RegionSettings, is_json: bool) -> None:
         store.close()
     answer = {"code": str(code), "expires_at": expires_at.isoformat()}
     _print(answer, is_json, f"{code}\nFor one box, until {expires_at:%Y-%m-%d %H:%M} UTC.")
+
+
+@region_group.command("import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@as_json
+@click.pass_obj
+def import_command(settings: RegionSettings, folder: Path, is_json: bool) -> None:
+    """Store what the stick mounted at FOLDER brings; put receipts and the order on it."""
+    region = get_region(settings)
+    store = open_store(region.database)
+    try:
+        store.migrate()
+        report = sticks.import_stick(store, region, folder, datetime.now(UTC))
+    finally:
+        store.close()
+    answer = asdict(report) | {"refused": dict(report.refused)}
+    refused = ", ".join(f"{count} {key}" for key, count in sorted(report.refused.items())) or "none"
+    said = f"{report.stored} envelopes stored, {report.known} known already, refused: {refused}."
+    _print(answer, is_json, f"{said} {report.replies} replies are on the stick.")
 
 
 @region_group.command("report")

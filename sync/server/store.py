@@ -344,6 +344,11 @@ class Store:
                 is not None
             )
 
+    def count_batches(self) -> int:
+        with translated_faults():
+            count: int = self._db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+        return count
+
     def highest_seq(self, box: Box, epoch: bytes) -> int:
         with translated_faults():
             high: int = self._db.execute(

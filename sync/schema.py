@@ -1,0 +1,7 @@
+"""Every table of the box that belongs to this room; whoever opens the box's database brings them up."""
+
+from __future__ import annotations
+
+from sync import outbox, policy, stick_book
+
+MIGRATIONS = (outbox.migrations, policy.migrations, stick_book.migrations)
