@@ -7,7 +7,20 @@ from jinja2 import StrictUndefined
 
 from appliance import labels, languages, permission
 from appliance.rendering import render
-from appliance.web import context, control, entry, errors, learner, machine, now, review, setup, teacher
+from appliance.web import (
+    context,
+    control,
+    entry,
+    errors,
+    learner,
+    machine,
+    now,
+    people,
+    reading,
+    review,
+    setup,
+    teacher,
+)
 from appliance.web.context import LANGUAGE_COOKIE, Services
 
 # A question is at most 2,000 characters; 256 KiB still reaches the page that says so kindly, and
@@ -19,6 +32,7 @@ VERSION = version("sandyq")
 SECURITY_HEADERS = {
     # No inline script or style anywhere, so that a name or an answer can never become one.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "media-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -33,18 +47,10 @@ def create_app(services: Services) -> Flask:
     app.extensions["sandyq"] = services
     _set_up_templates(app)
     errors.register(app)
-    for pages in (
-        control.pages,
-        entry.pages,
-        learner.pages,
-        setup.pages,
-        teacher.pages,
-        machine.pages,
-        now.pages,
-        review.pages,
-    ):
-        app.register_blueprint(pages)
+    for room in (control, entry, learner, machine, now, people, reading, review, setup, teacher):
+        app.register_blueprint(room.pages)
     app.before_request(context.verify_same_origin)
+    app.before_request(entry.show_rules_first)
     app.after_request(_finish)
     app.teardown_request(context.close_db)
     return app
@@ -69,7 +75,13 @@ def _set_up_templates(app: Flask) -> None:
     app.jinja_env.filters["why_stopped"] = _why_stopped
     # The version in a file's address lets a browser keep the file and still see a new one.
     app.context_processor(
-        lambda: {"language": context.language(), "languages": languages.languages(), "version": VERSION}
+        lambda: {
+            "language": context.language(),
+            "languages": languages.languages(),
+            "version": VERSION,
+            "accommodation": context.accommodation(),
+            "reader_id": context.reader_id(),
+        }
     )
 
 

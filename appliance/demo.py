@@ -205,7 +205,7 @@ class _Demo:
                 note.write_text(json.dumps({"teacher_pin": pin}), encoding="utf-8")
                 pin_hash = access.hash_pin(pin)
                 with database.saving(db):
-                    school_class = roster.add_school_class(db, "7A", 7, self._settings.language, now=now)
+                    school_class = roster.add_school_class(db, "7A", (7,), self._settings.language, now=now)
                     roster.add_learners(db, school_class, LEARNERS, now=now)
                     access.add_teacher(db, school_class.id, pin_hash, now=now)
             with database.saving(db):

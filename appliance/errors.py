@@ -81,6 +81,13 @@ class PinTooShort(ApplianceError):
     hint = N_("Choose a longer PIN that learners cannot guess.")
 
 
+class PinTooLong(ApplianceError):
+    key = "pin_too_long"
+    status = 400
+    message = N_("The PIN is too long.")
+    hint = N_("Use at most %(limit)d digits.")
+
+
 class PinsDiffer(ApplianceError):
     key = "pins_differ"
     status = 400
@@ -100,6 +107,104 @@ class TooManyLearners(ApplianceError):
     status = 400
     message = N_("A class can have at most %(limit)d learners on this box.")
     hint = N_("Make the list shorter.")
+
+
+class TooManyClasses(ApplianceError):
+    key = "too_many_classes"
+    status = 400
+    message = N_("This box can hold at most %(limit)d classes.")
+    hint = N_("Use another box for the next class.")
+
+
+class TooManyGrades(ApplianceError):
+    key = "too_many_grades"
+    status = 400
+    message = N_("A room can have at most %(limit)d grades at once.")
+    hint = N_("Choose fewer grades, or make a second class.")
+
+
+class RulesTooLong(ApplianceError):
+    key = "rules_too_long"
+    status = 400
+    message = N_("The rules are longer than a child will read.")
+    hint = N_("Use at most %(limit)d characters.")
+
+
+class ListRefused(ApplianceError):
+    """The list as a whole cannot be read; single bad rows are named one by one instead."""
+
+    key = "list_refused"
+    status = 400
+    message = N_("This file is no class list that the box can read.")
+    hint = N_("Save it as CSV or XLSX with one learner a row, or paste the names.")
+
+
+class ListTooLarge(ListRefused):
+    key = "list_too_large"
+    status = 413
+    message = N_("This file is too large for a class list.")
+    hint = N_("Leave only the names and grades in it, or paste the names.")
+
+
+class ListIncomplete(ListRefused):
+    key = "list_incomplete"
+    message = N_("This OneRoster export is not complete: %(part)s.")
+    hint = N_("Export it again as a full (bulk) OneRoster 1.2 CSV.")
+
+
+class ListHasManyClasses(ListRefused):
+    key = "list_has_many_classes"
+    message = N_("This export holds several classes: %(names)s.")
+    hint = N_("Choose one of them and send the file again.")
+
+
+class WrongPictures(ApplianceError):
+    key = "wrong_pictures"
+    status = 403
+    message = N_("These are not your pictures.")
+    hint = N_("Tries left: %(left)d.")
+
+
+class TooManyPictureTries(ApplianceError):
+    key = "too_many_picture_tries"
+    status = 429
+    message = N_("Too many wrong pictures for this name.")
+    hint = N_("Ask your teacher to let you in, or wait %(minutes)d minutes.")
+
+
+class UnknownCard(ApplianceError):
+    key = "unknown_card"
+    status = 404
+    message = N_("This card is not valid any more.")
+    hint = N_("Ask your teacher for a new card, or choose your name.")
+
+
+class WrongRecoveryCode(ApplianceError):
+    key = "wrong_recovery_code"
+    status = 403
+    message = N_("This recovery code is not right.")
+    hint = N_("Look at the newest printed sheet. Tries left: %(left)d.")
+
+
+class NothingToSay(ApplianceError):
+    key = "nothing_to_say"
+    status = 404
+    message = N_("There is nothing here to read aloud.")
+    hint = N_("Wait until the answer is finished.")
+
+
+class SpeechBusy(ApplianceError):
+    key = "speech_busy"
+    status = 503
+    message = N_("The box is reading to others right now.")
+    hint = N_("Try again in a few seconds.")
+
+
+class SpeechMissing(ApplianceError):
+    key = "speech_missing"
+    status = 503
+    message = N_("This box cannot read aloud.")
+    hint = N_("The technician can add it: install espeak-ng.")
 
 
 class WrongPin(ApplianceError):

@@ -1,8 +1,9 @@
 """The tables of the classroom, in the order they came to be.
 
 Each table has one module that writes it: `roster` (school_class, learner), `access` (teacher, login,
-failed_try), `sessions` (session), `events` (event), `questions` (question), `tasks` (task, attempt),
-`hand_back` (hand_back), `review` (contest), `deletion` (deletion). Times are ISO 8601 in UTC.
+failed_try), `pictures` (picture_code), `cards` (card), `accommodations` (accommodation), `sessions`
+(session), `events` (event), `questions` (question), `tasks` (task, attempt), `hand_back` (hand_back),
+`review` (contest), `deletion` (deletion). Times are ISO 8601 in UTC.
 """
 
 from sqlite_utils import Database
@@ -201,5 +202,45 @@ CONTESTS_AND_DELETIONS = (
         school_class_id TEXT NOT NULL REFERENCES school_class(id),
         at TEXT NOT NULL,
         row_counts TEXT NOT NULL
+    ) STRICT""",
+)
+
+
+@migrations()
+def people_come_in(db: Database) -> None:
+    for statement in PEOPLE_COME_IN:
+        db.execute(statement)
+
+
+PEOPLE_COME_IN = (
+    # "2 3 4": one teacher often has several grades in one room.
+    "ALTER TABLE school_class ADD COLUMN grades TEXT NOT NULL DEFAULT ''",
+    "UPDATE school_class SET grades = grade WHERE grade IS NOT NULL",
+    "ALTER TABLE school_class ADD COLUMN uses_pictures INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE school_class ADD COLUMN own_rules TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE learner ADD COLUMN grade INTEGER",
+    "UPDATE learner SET grade = (SELECT grade FROM school_class WHERE id = learner.school_class_id)",
+    "ALTER TABLE learner ADD COLUMN rules_read_at TEXT",
+    # Hashed like the PIN: whoever copies the card cannot take over a class.
+    "ALTER TABLE teacher ADD COLUMN recovery_hash TEXT",
+    # No secret and not hashed: the teacher helps a child who forgot (decision 0020).
+    """CREATE TABLE picture_code (
+        learner_id TEXT PRIMARY KEY REFERENCES learner(id) ON DELETE CASCADE,
+        pictures TEXT NOT NULL,
+        chosen_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE card (
+        learner_id TEXT PRIMARY KEY REFERENCES learner(id) ON DELETE CASCADE,
+        token_hash BLOB NOT NULL UNIQUE,
+        issued_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE accommodation (
+        learner_id TEXT PRIMARY KEY REFERENCES learner(id) ON DELETE CASCADE,
+        font TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        spacing TEXT NOT NULL,
+        contrast TEXT NOT NULL,
+        read_aloud INTEGER NOT NULL,
+        more_time INTEGER NOT NULL
     ) STRICT""",
 )

@@ -130,10 +130,11 @@ class Classroom:
         learner_id = re.search(rf'value="(\w+)">{name}<', page)[1]
         answer = learner.post(f"/class/{code}", {"learner": learner_id})
         assert answer.status_code == 303, answer.text
+        assert learner.post("/welcome").status_code == 303
         return learner
 
     def code(self) -> str:
-        return str(self.value("SELECT code FROM school_class"))
+        return str(self.value("SELECT code FROM school_class ORDER BY rowid"))
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         db: Database = open_database(self.database)

@@ -115,5 +115,6 @@ def joined(box: RealBox, browser: "Browser | object", code: str, name: str) -> P
     page.fill("#code", code)
     page.click("main button")
     page.click(f"button.tile:has-text('{name}')")
+    page.click("main form button")  # the rules, read once
     page.wait_for_selector("#question")
     return page  # type: ignore[no-any-return]

@@ -9,8 +9,9 @@ from urllib.parse import parse_qsl, urlsplit
 from flask import current_app, g, request
 from sqlite_utils import Database
 
-from appliance import access, languages, roster
+from appliance import access, accommodations, languages, roster
 from appliance.access import Login
+from appliance.accommodations import Accommodation
 from appliance.assistant import Assistant
 from appliance.errors import BodyTooLarge, ForeignOrigin, NotAllowed
 from appliance.live import LiveBoard
@@ -18,8 +19,10 @@ from appliance.replay import Replays
 from appliance.roster import Learner, SchoolClass
 from sync.database import open_database
 
-# The largest of our forms, the first start, has six.
-MAX_FIELDS = 20
+# The largest of our forms, printing cards, has one for each learner and a few more.
+MAX_FIELDS = 80
+# A class list with pictures and styles in it; roster and archive have their own, tighter limits.
+MAX_UPLOAD_BYTES = 3 * 1024 * 1024
 LOGIN_COOKIE = "sandyq_login"
 LANGUAGE_COOKIE = "sandyq_language"
 
@@ -77,6 +80,37 @@ def learner() -> Learner | None:
     return roster.find_learner(db(), found) if found else None
 
 
+def reader_id() -> str | None:
+    """Return the learner whose browser this is, for what the page keeps on the device until they leave."""
+    try:
+        return login().learner_id
+    except Exception:  # noqa: BLE001 - as for the language: the page about a broken database is shown, too
+        return None
+
+
+def accommodation() -> Accommodation:
+    """Return how this reader needs pages to be; nothing special for a teacher or a stranger."""
+    if "accommodation" not in g:
+        try:
+            reader = reader_id()
+            g.accommodation = accommodations.find(db(), reader) if reader else Accommodation()
+        except Exception:  # noqa: BLE001 - the page that says the database is broken is read by somebody, too
+            g.accommodation = Accommodation()
+    return cast("Accommodation", g.accommodation)
+
+
+def get_teacher_id() -> str:
+    """Return who the teacher is.
+
+    Raises:
+        NotAllowed: it is not a teacher.
+    """
+    teacher_id = login().teacher_id
+    if teacher_id is None:
+        raise NotAllowed
+    return teacher_id
+
+
 def get_teacher_class() -> SchoolClass:
     """Return the class of the teacher who is logged in.
 
@@ -100,33 +134,75 @@ def language() -> str:
 def _language() -> str:
     chosen = [request.args.get("lang"), request.cookies.get(LANGUAGE_COOKIE)]
     try:
-        school_class = roster.find_first_class(db())
-        chosen.append(school_class.language if school_class else None)
+        chosen.append(_class_language())
     except Exception:  # noqa: BLE001 - the page that says the database is broken needs a language, too
         chosen.append(None)
     return languages.choose([*chosen, *request.accept_languages.values()], services().language)
 
 
-def form() -> dict[str, str]:
-    """Return the fields of the form that was sent; damaged UTF-8 shows as U+FFFD.
+def _class_language() -> str | None:
+    """Return the language of the reader's class; a stranger's is the first class of the box."""
+    own = login()
+    class_id = access.class_of_teacher(db(), own.teacher_id) if own.teacher_id else None
+    reader = roster.find_learner(db(), own.learner_id) if own.learner_id else None
+    class_id = reader.school_class_id if reader else class_id
+    school_class = roster.get_school_class(db(), class_id) if class_id else roster.find_first_class(db())
+    return school_class.language if school_class else None
 
-    Werkzeug would leave a damaged letter as its percent code, which reads like text somebody meant.
+
+def form() -> dict[str, str]:
+    """Return the fields of the form that was sent; of a field sent twice the last one.
 
     Raises:
-        BodyTooLarge: more fields than any of our forms has.
+        BodyTooLarge: more fields or bytes than this route's form has.
     """
-    if "form" not in g:
-        try:
-            pairs = parse_qsl(
-                request.get_data().decode("ascii", "replace"),
-                keep_blank_values=True,
-                errors="replace",
-                max_num_fields=MAX_FIELDS,
-            )
-        except ValueError as error:
-            raise BodyTooLarge from error
-        g.form = dict(pairs)
-    return cast("dict[str, str]", g.form)
+    return dict(_fields())
+
+
+def form_list(name: str) -> list[str]:
+    """Return every value of a field that may be sent more than once, such as a box to tick."""
+    return [value for key, value in _fields() if key == name]
+
+
+def accept_files() -> None:
+    """Let this one route take files: its body may be larger. Called before the form is read."""
+    request.max_content_length = MAX_UPLOAD_BYTES
+    request.max_form_parts = MAX_FIELDS
+
+
+def files(name: str) -> dict[str, bytes]:
+    """Return what was sent under this field by the sender's file names, which are never used as paths."""
+    if "files" not in g:
+        # Asked about a plain form, Werkzeug would use up the body that the fields are read from.
+        sent = request.files.getlist(name) if request.mimetype == "multipart/form-data" else []
+        g.files = {str(upload.filename): upload.read() for upload in sent if upload.filename}
+    return cast("dict[str, bytes]", g.files)
+
+
+def _fields() -> list[tuple[str, str]]:
+    """Return names and values as sent; damaged UTF-8 shows as U+FFFD.
+
+    Werkzeug would leave a damaged letter of a plain form as its percent code, which reads like text
+    somebody meant.
+    """
+    if "fields" not in g:
+        if request.mimetype == "multipart/form-data":
+            g.fields = list(request.form.items(multi=True))
+        else:
+            g.fields = _plain_fields()
+    return cast("list[tuple[str, str]]", g.fields)
+
+
+def _plain_fields() -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            request.get_data().decode("ascii", "replace"),
+            keep_blank_values=True,
+            errors="replace",
+            max_num_fields=MAX_FIELDS,
+        )
+    except ValueError as error:
+        raise BodyTooLarge from error
 
 
 def verify_same_origin() -> None:

@@ -1,12 +1,16 @@
-"""How a person comes in and leaves: find the class, choose a name, log in, log out."""
+"""How a learner comes in and leaves: find the class, choose a name, prove it with pictures or a card.
+
+Nothing is typed but the class code, and a card or the class's QR code saves that too. The rules of the
+class are shown once, before the first question.
+"""
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import access, events, roster, sessions
+from appliance import access, cards, conduct, events, pictures, roster, sessions
 from appliance.access import Login
 from appliance.database import saving
-from appliance.errors import ApplianceError, SessionNotOpen, UnknownClassCode, UnknownLearner
+from appliance.errors import ApplianceError, SessionNotOpen, UnknownCard, UnknownClassCode
 from appliance.roster import Learner, SchoolClass
 from appliance.web.context import (
     LOGIN_COOKIE,
@@ -23,6 +27,9 @@ from appliance.web.errors import sentences
 from sync.event import Event
 
 pages = Blueprint("entry", __name__)
+
+# Whoever opens one of these pages has read the rules first.
+AFTER_THE_RULES = ("learner", "tasks")
 
 
 @pages.get("/")
@@ -51,26 +58,101 @@ def find_class() -> ResponseReturnValue:
 
 @pages.get("/class/<code>")
 def names(code: str) -> ResponseReturnValue:
-    school_class = roster.get_class_by_code(db(), code)
-    return _names_page(school_class)
+    return _names_page(_get_class(code))
 
 
 @pages.post("/class/<code>")
 def join(code: str) -> ResponseReturnValue:
-    school_class = roster.get_class_by_code(db(), code)
+    school_class = _get_class(code)
     try:
-        chosen = _get_classmate(school_class, form().get("learner", ""))
+        chosen = roster.get_learner(db(), school_class.id, form().get("learner", ""))
+        if school_class.uses_pictures:
+            return redirect(url_for("entry.show_pictures", code=code, learner_id=chosen.id), 303)
         with saving(db()):
-            session = sessions.find_open_session(db(), school_class.id)
-            if session is None:
-                raise SessionNotOpen
-            token = access.log_in(db(), Login(learner_id=chosen.id), now=now())
-            fields = {"learner_name": chosen.name, "language": language()}
-            events.record(db(), Event("learner_joined", now(), session.id, chosen.id, fields))
+            token = _log_in(chosen)
     except ApplianceError as error:
         return _names_page(school_class, error)
-    services().board.touch()
-    return with_login(redirect(url_for("learner.ask_form"), 303), token)
+    return _come_in(token)
+
+
+@pages.get("/class/<code>/<learner_id>")
+def show_pictures(code: str, learner_id: str) -> ResponseReturnValue:
+    school_class = _get_class(code)
+    chosen = roster.get_learner(db(), school_class.id, learner_id)
+    if not school_class.uses_pictures or sessions.find_open_session(db(), school_class.id) is None:
+        return redirect(url_for("entry.names", code=code), 303)
+    return _pictures_page(school_class, chosen)
+
+
+@pages.post("/class/<code>/<learner_id>")
+def pick(code: str, learner_id: str) -> ResponseReturnValue:
+    """Each tap on a picture sends the form; with a script the browser collects all three first."""
+    school_class = _get_class(code)
+    chosen = roster.get_learner(db(), school_class.id, learner_id)
+    if not school_class.uses_pictures:
+        return redirect(url_for("entry.names", code=code), 303)
+    tapped = pictures.picked(f"{form().get('picked', '')} {form().get('picture', '')}")
+    if len(tapped) < pictures.LENGTH:
+        return _pictures_page(school_class, chosen, tapped)
+    try:
+        with saving(db()):
+            if pictures.find(db(), chosen.id) is None:
+                if form().get("sure") != "yes":
+                    return _pictures_page(school_class, chosen, tapped)
+                pictures.choose(db(), chosen.id, tapped, now=now())
+            refusal = pictures.find_refusal(db(), chosen.id, tapped, now=now())
+            token = "" if refusal else _log_in(chosen)
+        if refusal is not None:
+            raise refusal
+    except ApplianceError as error:
+        return _pictures_page(school_class, chosen, error=error)
+    return _come_in(token)
+
+
+@pages.get("/card/<token>")
+def show_card(token: str) -> ResponseReturnValue:
+    """A link alone logs nobody in: a preview or a second scan must not change whose browser it is."""
+    return _card_page(token, _get_card_holder(token))
+
+
+@pages.post("/card/<token>")
+def use_card(token: str) -> ResponseReturnValue:
+    holder = _get_card_holder(token)
+    try:
+        with saving(db()):
+            login_token = _log_in(holder)
+    except ApplianceError as error:
+        return _card_page(token, holder, error)
+    return _come_in(login_token)
+
+
+@pages.get("/welcome")
+def welcome() -> ResponseReturnValue:
+    """The rules of the class: before the first question, and whenever a learner wants to read them again."""
+    reader = learner()
+    if reader is None:
+        return redirect(url_for("entry.first"), 303)
+    school_class = roster.get_school_class(db(), reader.school_class_id)
+    return render_template("welcome.html", learner=reader, school_class=school_class, rules=conduct.RULES)
+
+
+@pages.post("/welcome")
+def accept() -> ResponseReturnValue:
+    reader = learner()
+    if reader is not None:
+        with saving(db()):
+            roster.note_rules_read(db(), reader.id, now=now())
+    return redirect(url_for("learner.ask_form" if reader else "entry.first"), 303)
+
+
+def show_rules_first() -> ResponseReturnValue | None:
+    """Lead a learner who has not read the rules to them; the app asks this before every request."""
+    if request.blueprint not in AFTER_THE_RULES:
+        return None
+    reader = learner()
+    if reader is None or reader.has_read_rules:
+        return None
+    return redirect(url_for("entry.welcome"), 303)
 
 
 @pages.post("/leave")
@@ -95,11 +177,49 @@ def with_login(response: ResponseReturnValue, token: str) -> Response:
     return answer
 
 
-def _get_classmate(school_class: SchoolClass, learner_id: str) -> Learner:
-    found = roster.find_learner(db(), learner_id)
-    if found is None or found.school_class_id != school_class.id:
-        raise UnknownLearner
-    return found
+def _get_class(code: str) -> SchoolClass:
+    """Return the class in this address; guessing addresses is braked like guessing in the form.
+
+    Raises:
+        UnknownClassCode, TooManyTries: say so on a page of their own.
+    """
+    scope = "class code"
+    access.verify_tries_left(db(), scope, address(), now=now(), most=access.MAX_CODE_TRIES)
+    try:
+        return roster.get_class_by_code(db(), code)
+    except UnknownClassCode:
+        with saving(db()):
+            access.count_miss(db(), scope, address(), now=now())
+        raise
+
+
+def _log_in(who: Learner) -> str:
+    """Save the login and its event inside the caller's transaction; return the token.
+
+    Raises:
+        SessionNotOpen: nobody comes in outside a lesson.
+    """
+    session = sessions.find_open_session(db(), who.school_class_id)
+    if session is None:
+        raise SessionNotOpen
+    own = Login(learner_id=who.id)
+    token = access.log_in(db(), own, now=now(), replaces=request.cookies.get(LOGIN_COOKIE, ""))
+    fields = {"learner_name": who.name, "language": language()}
+    events.record(db(), Event("learner_joined", now(), session.id, who.id, fields))
+    return token
+
+
+def _come_in(token: str) -> Response:
+    services().board.touch()
+    return with_login(redirect(url_for("learner.ask_form"), 303), token)
+
+
+def _get_card_holder(token: str) -> Learner:
+    learner_id = cards.find_learner_id(db(), token)
+    holder = roster.find_learner(db(), learner_id) if learner_id else None
+    if holder is None:
+        raise UnknownCard
+    return holder
 
 
 def _code_page(error: ApplianceError | None = None) -> ResponseReturnValue:
@@ -118,6 +238,36 @@ def _names_page(school_class: SchoolClass, error: ApplianceError | None = None) 
         school_class=school_class,
         learners=roster.learners(db(), school_class.id),
         is_open=sessions.find_open_session(db(), school_class.id) is not None,
+        problem=sentences(error) if error else None,
+    )
+    return page, error.status if error else 200
+
+
+def _pictures_page(
+    school_class: SchoolClass,
+    chosen: Learner,
+    tapped: tuple[str, ...] = (),
+    error: ApplianceError | None = None,
+) -> ResponseReturnValue:
+    page = render_template(
+        "pictures.html",
+        school_class=school_class,
+        learner=chosen,
+        names=pictures.PICTURES,
+        length=pictures.LENGTH,
+        tapped=tapped,
+        is_new=pictures.find(db(), chosen.id) is None,
+        problem=sentences(error) if error else None,
+    )
+    return page, error.status if error else 200
+
+
+def _card_page(token: str, holder: Learner, error: ApplianceError | None = None) -> ResponseReturnValue:
+    page = render_template(
+        "card.html",
+        token=token,
+        learner=holder,
+        school_class=roster.get_school_class(db(), holder.school_class_id),
         problem=sentences(error) if error else None,
     )
     return page, error.status if error else 200

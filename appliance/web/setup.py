@@ -1,72 +1,97 @@
-"""The first start: the teacher names the class, its language, its learners, and chooses a PIN."""
+"""The first start: the teacher names the class, its grades, language and learners, and chooses a PIN.
 
-from flask import Blueprint, redirect, render_template, url_for
+Later the same page adds another class: a teacher who is logged in hands the device to a colleague, who
+chooses a PIN of their own.
+"""
+
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from appliance import access, policy, roster
 from appliance.access import Login
+from appliance.class_list import ClassList, Row
 from appliance.database import saving
 from appliance.errors import N_, AlreadySetUp, ApplianceError, BrokenText, FieldMissing
 from appliance.languages import languages
-from appliance.web.context import db, form, language, now
+from appliance.web.context import LOGIN_COOKIE, accept_files, db, form, language, login, now
 from appliance.web.entry import with_login
 from appliance.web.errors import sentences
+from appliance.web.incoming import as_typed, has_files, read_list, sentences_of
+from appliance.web.people import chosen_grades
 
 pages = Blueprint("setup", __name__)
-
-GRADES = range(1, 13)  # Kazakhstan is moving to twelve grades
 
 
 @pages.get("/setup")
 def show() -> ResponseReturnValue:
-    if access.is_set_up(db()):
+    if access.is_set_up(db()) and login().teacher_id is None:
         return redirect(url_for("teacher.login_form"), 303)
     return _page()
 
 
 @pages.post("/setup")
 def save() -> ResponseReturnValue:
+    """Save everything or nothing; a file is first turned into names that the teacher checks."""
+    accept_files()
+    found: ClassList | None = None
     try:
-        token = _save()
+        _verify_may_set_up()
+        if any(map(policy.is_broken, form().values())):
+            raise BrokenText
+        found = read_list(chosen_grades(), form().get("school_class", ""))
+        if has_files() or found.problems:
+            return _page(found=found)
+        token = _save(found.rows)
     except ApplianceError as error:
-        return _page(error)
+        return _page(error, found)
     return with_login(redirect(url_for("teacher.view"), 303), token)
 
 
-def _save() -> str:
-    """Save the class and its teacher, or nothing; return the teacher's login."""
+def _verify_may_set_up() -> None:
+    """Raise AlreadySetUp unless the box is new, or one of its teachers adds a colleague's class."""
+    if access.is_set_up(db()) and login().teacher_id is None:
+        raise AlreadySetUp
+
+
+def _save(rows: tuple[Row, ...]) -> str:
+    """Save the class and its teacher; return the teacher's login."""
     fields = form()
-    if any(map(policy.is_broken, fields.values())):
-        raise BrokenText
     pin = fields.get("pin", "").strip()
     access.verify_new_pin(pin, fields.get("pin_again", "").strip())
-    names = fields.get("learners", "").splitlines()
-    if not any(name.strip() for name in names):
+    if not rows:
         raise FieldMissing(field=N_("Learners, one name a line"))
-    grade = fields.get("grade", "")
     chosen_language = fields.get("language", "")
     pin_hash = access.hash_pin(pin)
     with saving(db()):
-        if access.is_set_up(db()):
-            raise AlreadySetUp
+        _verify_may_set_up()
         school_class = roster.add_school_class(
             db(),
             fields.get("school_class", ""),
-            int(grade) if grade.isascii() and grade.isdigit() and int(grade) in GRADES else None,
+            chosen_grades(),
             chosen_language if chosen_language in languages() else language(),
             now=now(),
+            uses_pictures=fields.get("uses_pictures") == "yes",
         )
-        roster.add_learners(db(), school_class, names, now=now())
+        roster.add_learners(db(), school_class, [(row.name, row.grade) for row in rows], now=now())
         teacher_id = access.add_teacher(db(), school_class.id, pin_hash, now=now())
-        return access.log_in(db(), Login(teacher_id=teacher_id), now=now())
+        old = request.cookies.get(LOGIN_COOKIE, "")
+        return access.log_in(db(), Login(teacher_id=teacher_id), now=now(), replaces=old)
 
 
-def _page(error: ApplianceError | None = None) -> ResponseReturnValue:
+def _page(error: ApplianceError | None = None, found: ClassList | None = None) -> ResponseReturnValue:
+    was_read = has_files() and found is not None and not found.problems
+    typed = form().get("learners", "")
     page = render_template(
         "setup.html",
         form=form(),
-        grades=GRADES,
+        learners=as_typed(found.rows) if found and was_read else typed,
+        grades=roster.GRADES,
+        ticked=chosen_grades(),
+        is_another=access.is_set_up(db()),
         least_pin=access.LEAST_PIN_DIGITS,
+        found=found,
+        was_read=was_read,
+        problems=sentences_of(found) if found else [],
         problem=sentences(error) if error else None,
     )
-    return page, error.status if error else 200
+    return page, error.status if error else 400 if found and found.problems else 200

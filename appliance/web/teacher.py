@@ -7,11 +7,10 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from appliance import access, policy, questions, roster, sessions
+from appliance import access, questions, roster, sessions
 from appliance.access import Login
 from appliance.database import saving
-from appliance.errors import ApplianceError, BrokenText, WrongPin
-from appliance.roster import SchoolClass
+from appliance.errors import N_, ApplianceError, FieldMissing, WrongPin
 from appliance.web.context import (
     LOGIN_COOKIE,
     address,
@@ -39,16 +38,17 @@ def login_form() -> ResponseReturnValue:
 def log_in() -> ResponseReturnValue:
     scope = "pin"
     try:
-        left = access.verify_tries_left(db(), scope, address(), now=now())
-        # Slow on purpose, so outside any transaction.
-        teacher_id = access.find_teacher_by_pin(db(), form().get("pin", "").strip())
+        class_id = chosen_class_id()
         with saving(db()):
-            if teacher_id is None:
-                access.count_miss(db(), scope, address(), now=now())
-            else:
-                token = access.log_in(db(), Login(teacher_id=teacher_id), now=now())
+            left = access.take_try(db(), scope, address(), now=now())
+        # Slow on purpose, so outside any transaction.
+        teacher_id = access.find_teacher_by_pin(db(), form().get("pin", "").strip(), class_id)
         if teacher_id is None:
-            raise WrongPin(left=left - 1)
+            raise WrongPin(left=left)
+        with saving(db()):
+            access.forgive(db(), scope, address())
+            old = request.cookies.get(LOGIN_COOKIE, "")
+            token = access.log_in(db(), Login(teacher_id=teacher_id), now=now(), replaces=old)
     except ApplianceError as error:
         return _login_page(error)
     return with_login(redirect(url_for("teacher.view"), 303), token)
@@ -70,7 +70,7 @@ def view() -> ResponseReturnValue:
         school_class=school_class,
         session=sessions.find_open_session(db(), school_class.id),
         link=link,
-        qr=_qr(link),
+        qr=qr(link),
         parts=drawn_parts(db(), school_class),
     )
 
@@ -92,24 +92,17 @@ def change_session() -> ResponseReturnValue:
     return redirect(url_for("teacher.view"), 303)
 
 
-@pages.get("/learners")
-def learners_form() -> ResponseReturnValue:
-    return _learners_page(get_teacher_class())
+def chosen_class_id() -> str:
+    """Return the class chosen in the form; a box with one class does not ask.
 
-
-@pages.post("/learners")
-def add_learners() -> ResponseReturnValue:
-    school_class = get_teacher_class()
-    names = form().get("learners", "")
-    try:
-        if policy.is_broken(names):
-            raise BrokenText
-        with saving(db()):
-            roster.add_learners(db(), school_class, names.splitlines(), now=now())
-    except ApplianceError as error:
-        return _learners_page(school_class, error)
-    services().board.touch()
-    return redirect(url_for("teacher.learners_form"), 303)
+    Raises:
+        FieldMissing: there are several and none was chosen.
+    """
+    known = [school_class.id for school_class in roster.school_classes(db())]
+    chosen = form().get("school_class", "")
+    if len(known) != 1 and chosen not in known:
+        raise FieldMissing(field=N_("Class"))
+    return known[0] if len(known) == 1 else chosen
 
 
 def class_link(host: str, addresses: list[str], port: int, code: str) -> str:
@@ -117,6 +110,11 @@ def class_link(host: str, addresses: list[str], port: int, code: str) -> str:
 
     A name such as `sandyq.local` is not understood by older phones, and `localhost` is another machine there.
     """
+    return f"{box_address(host, addresses, port)}/class/{code}"
+
+
+def box_address(host: str, addresses: list[str], port: int) -> str:
+    """Return the start of a link to this box, without the slash."""
     name = host.rsplit(":", 1)[0].strip("[]")
     try:
         usable = not ipaddress.ip_address(name).is_loopback
@@ -124,26 +122,20 @@ def class_link(host: str, addresses: list[str], port: int, code: str) -> str:
         usable = False
     if not usable and addresses:
         host = f"{addresses[0]}:{port}"
-    return f"http://{host.removesuffix(':80')}/class/{code}"
+    return f"http://{host.removesuffix(':80')}"
 
 
-def _qr(link: str) -> Markup:
+def qr(link: str) -> Markup:
     """Return the link as an SVG drawing, without the inline style that our CSP forbids."""
     drawing = segno.make(link, error="m").svg_inline(border=2, svgclass="qr", lineclass=None, omitsize=True)
     return Markup(drawing)  # noqa: S704 - drawn by segno from numbers, no text of anybody's in it
 
 
 def _login_page(error: ApplianceError | None = None) -> ResponseReturnValue:
-    page = render_template("login.html", problem=sentences(error) if error else None)
-    return page, error.status if error else 200
-
-
-def _learners_page(school_class: SchoolClass, error: ApplianceError | None = None) -> ResponseReturnValue:
     page = render_template(
-        "learners.html",
-        school_class=school_class,
-        learners=roster.learners(db(), school_class.id),
-        draft=form().get("learners", ""),
+        "login.html",
+        school_classes=roster.school_classes(db()),
+        chosen=form().get("school_class", ""),
         problem=sentences(error) if error else None,
     )
     return page, error.status if error else 200

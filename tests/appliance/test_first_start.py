@@ -35,7 +35,7 @@ def test_set_up_happens_once(classroom: Classroom, dana: Browser) -> None:
         ({"pin_again": "271829"}, "not the same"),
         ({"school_class": "  "}, "A field is empty: Class."),
         ({"learners": "\n \n"}, "A field is empty: Learners"),
-        ({"learners": "Б" * 61}, "too long"),
+        ({"learners": "Б" * 61}, "more than 60 characters"),
         ({"learners": "\n".join(f"Learner {n}" for n in range(61))}, "at most 60"),
         ({"learners": "Aig\ufffdrim"}, "arrived broken"),
     ],

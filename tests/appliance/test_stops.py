@@ -30,7 +30,7 @@ def erlan(classroom: Classroom, dana: Browser) -> Browser:
         other = roster.add_school_class(db, "8B", 8, "kk", now=NOW)
         access.add_teacher(db, other.id, access.hash_pin("314159"), now=NOW)
     browser = classroom.browser()
-    assert browser.post("/teacher/login", {"pin": "314159"}).status_code == 303
+    assert browser.post("/teacher/login", {"pin": "314159", "school_class": other.id}).status_code == 303
     return browser
 
 
