@@ -20,6 +20,7 @@ from appliance import permission, prompts, questions, roster
 from appliance.database import connection, saving
 from appliance.engine_client import EngineClient, EngineState, Piece
 from appliance.errors import AnswerFailed, DatabaseBusy, DiskFull, EngineUnreachable
+from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
 from appliance.questions import Answer, Question
 
@@ -36,10 +37,13 @@ STOP_SECONDS = 3.0
 class Assistant:
     """The box's side of the conversation with the engine."""
 
-    def __init__(self, database: Path, client: EngineClient, board: LiveBoard, *, in_flight: int) -> None:
+    def __init__(
+        self, database: Path, client: EngineClient, board: LiveBoard, guard: ExamGuard, *, in_flight: int
+    ) -> None:
         self._database = database
         self._client = client
         self._board = board
+        self._guard = guard
         self._places = threading.Semaphore(in_flight)
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -55,6 +59,7 @@ class Assistant:
         return self._state
 
     def start(self) -> None:
+        self._guard.restore(self._database)
         with connection(self._database) as db, saving(db):
             questions.release_all(db)
         self._dispatcher.start()
@@ -77,6 +82,7 @@ class Assistant:
             while not self._closing.is_set():
                 self._state = self._client.state()
                 try:
+                    self._guard.look(db, self._state)
                     self._end_refused(db)
                     while self._state.phase == "ready" and self._start_one(db):
                         pass
@@ -146,6 +152,12 @@ class Assistant:
                     questions.stop(db, question, error=refusal.key, now=now)
             return questions.get(db, question.id).is_open
 
+    def _group_of(self, question: Question) -> str:
+        """The engine closes itself to a class during an exam, so it must know for which class it writes."""
+        with connection(self._database) as db:
+            learner = roster.find_learner(db, question.learner_id)
+            return learner.school_class_id if learner else ""
+
     def _follow(self, question: Question, stop: threading.Event) -> Answer | None:
         """Return the finished answer, or None when the teacher stopped it (the row says so already)."""
         text, end = "", Piece()
@@ -158,6 +170,7 @@ class Assistant:
                 max_characters=prompts.MAX_ANSWER_CHARACTERS,
                 learner=question.learner_id,
                 model=model.model,
+                group=self._group_of(question),
             ):
                 if stop.is_set():
                     return None

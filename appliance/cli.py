@@ -24,6 +24,7 @@ from sync.errors import SyncError
 COMMANDS = {
     "demo": ("appliance.demo", "demo_command"),
     "engine": ("models.cli", "engine_group"),
+    "exam": ("appliance.exam_cli", "exam_group"),
     "first-boot": ("provisioning.cli", "first_boot_command"),
     "models": ("models.cli", "models_group"),
     "region": ("sync.server.cli", "region_group"),

@@ -38,6 +38,8 @@ class EngineState:
     phase: str
     model: str = ""
     model_sha256: str = ""
+    is_closed: bool = False  # to some class, as during an exam
+    closed_refusals: int = 0  # since the engine's start
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class EngineClient:
             maxsize=16, retries=False, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS)
         )
 
+    @property
+    def is_ours(self) -> bool:
+        """Only our own engine has the box's key, and only it can close itself to a class."""
+        return bool(self._headers)
+
     def state(self) -> EngineState:
         """Return how the engine is; never raises."""
         try:
@@ -71,7 +78,13 @@ class EngineClient:
                 return self._state_of_stand_in()
         except (urllib3.exceptions.HTTPError, EngineUnreachable):
             return EngineState("down")
-        return EngineState("ready", str(facts["model"]), str(facts.get("sha256", "")))
+        return EngineState(
+            "ready",
+            str(facts["model"]),
+            str(facts.get("sha256", "")),
+            is_closed=facts.get("is_closed") is True,
+            closed_refusals=int(facts.get("closed_refusals") or 0),
+        )
 
     def _state_of_stand_in(self) -> EngineState:
         """Another server of the API may have no /health of our kind; every one lists its models."""
@@ -93,11 +106,17 @@ class EngineClient:
         max_characters: int = 0,
         learner: str,
         model: str = "",
+        group: str = "",
     ) -> Iterator[Piece]:
         """Yield an answer to a chat as it is written; see `send`."""
         yield from self.send(
             self.request(
-                messages, max_tokens=max_tokens, max_characters=max_characters, learner=learner, model=model
+                messages,
+                max_tokens=max_tokens,
+                max_characters=max_characters,
+                learner=learner,
+                model=model,
+                group=group,
             )
         )
 
@@ -109,6 +128,7 @@ class EngineClient:
         max_characters: int = 0,
         learner: str,
         model: str = "",
+        group: str = "",
     ) -> dict[str, Any]:
         """Return the exact body that `send` puts on the wire; whoever keeps it can replay the answer."""
         return {
@@ -120,8 +140,9 @@ class EngineClient:
             # Drawn here and kept with the request: the same seed makes the same answer again.
             "seed": secrets.randbits(SEED_BITS),
             **({"model": model} if model else {}),  # ours needs no name, Ollama does
-            # A field of our own engine: equal text in every language.
-            **({"max_characters": max_characters} if max_characters and self._headers else {}),
+            # Fields of our own engine: equal text in every language, and for which class it is.
+            **({"max_characters": max_characters} if max_characters and self.is_ours else {}),
+            **({"group": group} if group and self.is_ours else {}),
         }
 
     def replay(self, body: dict[str, Any]) -> Iterator[Piece]:

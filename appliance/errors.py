@@ -314,6 +314,57 @@ class RegionStopped(ApplianceError):
     hint = N_("Go on with your book. Your teacher knows when it comes back.")
 
 
+class ExamRunning(ApplianceError):
+    """What a learner reads during an exam."""
+
+    key = "exam_running"
+    status = 409
+    message = N_("Your class is writing an exam, so AI is off.")
+    hint = N_("Work on your own. If a task is unclear, ask your teacher.")
+
+
+class ExamNotClosed(ApplianceError):
+    key = "exam_not_closed"
+    status = 507
+    message = N_("The exam did not start: the box could not close the language model.")
+    hint = N_(
+        "Call the technician: the box needs room on its disk. Until then hold the exam without the box."
+    )
+
+
+class ExamRunsAlready(ApplianceError):
+    key = "exam_runs_already"
+    status = 409
+    message = N_("An exam of this class is running already.")
+    hint = N_("End it first.")
+
+
+class NoSuchExam(ApplianceError):
+    key = "no_such_exam"
+    status = 404
+    message = N_("There is no such exam of this class.")
+    hint = N_("Go back to the page of exams.")
+
+
+class ExamTimeOutOfRange(ApplianceError):
+    key = "exam_time_out_of_range"
+    status = 400
+    message = N_("An exam takes from 1 to %(most)d minutes.")
+    hint = N_("Choose one of the times on the page.")
+
+
+class CertificateBroken(ApplianceError):
+    key = "certificate_broken"
+    message = N_("This certificate is not whole: line %(line)d was changed, moved or removed.")
+    hint = N_("Ask the teacher for the file again, straight from the box.")
+
+
+class CertificateForeign(ApplianceError):
+    key = "certificate_foreign"
+    message = N_("This certificate was sealed by another box: %(device)s.")
+    hint = N_("Compare with the number of the box in the region's list.")
+
+
 class EngineUnreachable(ApplianceError):
     key = "engine_unreachable"
     status = 503

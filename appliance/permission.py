@@ -1,7 +1,7 @@
 """May this learner use AI now, and how? The one question that pages and the assistant both ask.
 
 It is asked when a question is sent and again when it is claimed; `end_refused` asks it for whatever is
-open. Reads stops; writes nothing but the end of questions.
+open. Reads exams and stops; writes nothing but the end of questions.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,15 @@ from datetime import datetime
 
 from sqlite_utils import Database
 
-from appliance import questions, roster, stops
-from appliance.errors import ApplianceError, ClassStopped, LearnerStopped, RegionStopped, SchoolStopped
+from appliance import exam, questions, roster, stops
+from appliance.errors import (
+    ApplianceError,
+    ClassStopped,
+    ExamRunning,
+    LearnerStopped,
+    RegionStopped,
+    SchoolStopped,
+)
 from appliance.questions import Question
 from appliance.roster import Learner
 
@@ -36,8 +43,15 @@ def look(db: Database, learner: Learner, *, now: datetime) -> Permission:  # noq
     return Permission("off", refusal) if refusal else Permission()
 
 
+def in_exam(db: Database, school_class_id: str) -> bool:
+    """Return whether the class writes an exam: then earlier answers are not shown either."""
+    return exam.find_running(db, school_class_id) is not None
+
+
 def find_stop(db: Database, learner: Learner) -> ApplianceError | None:
     """Return what must end this learner's answers at once, in the words for a learner."""
+    if in_exam(db, learner.school_class_id):
+        return ExamRunning()
     if stops.region_has_stopped(db):
         return RegionStopped()
     there = stops.in_force(db, learner)
@@ -72,7 +86,8 @@ def end_refused(db: Database, *, now: datetime) -> list[str]:
 
 def find_reason(key: str | None) -> ApplianceError | None:
     """Return why a stopped question was stopped; None when the lesson was closed."""
-    return next((reason() for reason in STOPPED.values() if reason.key == key), None)
+    reasons: list[type[ApplianceError]] = [ExamRunning, *STOPPED.values()]
+    return next((reason() for reason in reasons if reason.key == key), None)
 
 
 def _refusal_of(db: Database, question: Question) -> ApplianceError | None:

@@ -3,7 +3,8 @@
 Each table has one module that writes it: `roster` (school_class, learner), `access` (teacher, login,
 failed_try), `pictures` (picture_code), `cards` (card), `accommodations` (accommodation), `sessions`
 (session), `events` (event), `questions` (question), `tasks` (task, attempt), `hand_back` (hand_back),
-`review` (contest), `deletion` (deletion). Times are ISO 8601 in UTC.
+`review` (contest), `deletion` (deletion), `stops` (stop), `exam` (exam, exam_record). Times are ISO
+8601 in UTC.
 """
 
 from sqlite_utils import Database
@@ -243,4 +244,35 @@ PEOPLE_COME_IN = (
         read_aloud INTEGER NOT NULL,
         more_time INTEGER NOT NULL
     ) STRICT""",
+)
+
+
+@migrations()
+def exams(db: Database) -> None:
+    for statement in EXAMS:
+        db.execute(statement)
+
+
+EXAMS = (
+    # The last look (boot, ticks, wall) and the seconds beyond doubt until then: a restart goes on from here.
+    """CREATE TABLE exam (
+        id TEXT PRIMARY KEY,
+        school_class_id TEXT NOT NULL REFERENCES school_class(id) ON DELETE CASCADE,
+        planned_seconds INTEGER NOT NULL,
+        elapsed_seconds REAL NOT NULL DEFAULT 0,
+        boot TEXT NOT NULL,
+        ticks REAL NOT NULL,
+        wall TEXT NOT NULL,
+        first_event INTEGER NOT NULL,
+        started_at TEXT NOT NULL,
+        ended_at TEXT,
+        seal TEXT
+    ) STRICT""",
+    "CREATE UNIQUE INDEX one_exam ON exam(school_class_id) WHERE ended_at IS NULL",
+    """CREATE TABLE exam_record (
+        exam_id TEXT NOT NULL REFERENCES exam(id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        line TEXT NOT NULL,
+        PRIMARY KEY (exam_id, number)
+    ) STRICT, WITHOUT ROWID""",
 )

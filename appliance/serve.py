@@ -17,6 +17,7 @@ from appliance.app import create_app
 from appliance.assistant import Assistant
 from appliance.engine_client import EngineClient
 from appliance.errors import PortTaken
+from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
 from appliance.replay import Replays
 from appliance.settings import Settings
@@ -87,6 +88,7 @@ def serve_web(settings: Settings) -> None:
 def _services(settings: Settings) -> Services:
     board = LiveBoard()
     client = _engine_client(settings)
+    guard = ExamGuard(settings.home, client)
     path = settings.sync.database_path
     # A server that stands in knows no fairness: it gets no more than it can write, the line stays here.
     ahead = 0 if settings.engine.url else ASKED_AHEAD
@@ -94,8 +96,9 @@ def _services(settings: Settings) -> Services:
         home=settings.home,
         database=path,
         language=settings.language,
-        assistant=Assistant(path, client, board, in_flight=settings.engine.sequences + ahead),
+        assistant=Assistant(path, client, board, guard, in_flight=settings.engine.sequences + ahead),
         board=board,
+        guard=guard,
         # A box that serves only itself has nothing to announce.
         addresses=[] if _is_loopback(settings.web.host) else discovery.lan_addresses(),
         port=settings.web.port,

@@ -166,6 +166,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             counted_by="result",
         ),
         "hand_back": Kind({"hand_back_id": STAYS, "reason": HAND_BACK_REASON}, is_counted=True),
+        # Of a class or the school, never of one learner: a stop for one makes no event at all. The region
+        # counts that they happened, and nothing of them: what they hold could be read as a teacher's work.
+        "stop_set": Kind({"level": STAYS, "questions": STAYS}, is_ordinary=True),
+        "stop_drill": Kind({"quiet_ms": STAYS}, is_ordinary=True),
+        "exam_ended": Kind(
+            {"exam_id": STAYS, "minutes": STAYS, "refused": STAYS, "answers": STAYS}, is_ordinary=True
+        ),
     }
 )
 

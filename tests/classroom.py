@@ -20,6 +20,7 @@ from appliance import database
 from appliance.app import create_app
 from appliance.assistant import Assistant
 from appliance.engine_client import EngineClient
+from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
 from appliance.replay import Replays
 from appliance.web.context import Services
@@ -77,6 +78,7 @@ class Classroom:
     home: Path
     engine: FakeEngine
     board: LiveBoard = field(default_factory=LiveBoard)
+    engine_key: str = ""  # a fake engine is a stand-in until a test says that it is ours
 
     def __post_init__(self) -> None:
         self.database = self.home / "box.sqlite"
@@ -86,18 +88,20 @@ class Classroom:
 
     def start(self) -> None:
         self.board = LiveBoard()
-        client = EngineClient(self.engine.url)
-        self.assistant = Assistant(self.database, client, self.board, in_flight=2)
+        client = EngineClient(self.engine.url, self.engine_key)
+        self.guard = ExamGuard(self.home, client)
+        self.assistant = Assistant(self.database, client, self.board, self.guard, in_flight=2)
         self.replays = Replays(client)
         services = Services(
-            self.home,
-            self.database,
-            "kk",
-            self.assistant,
-            self.board,
-            ["192.168.7.1"],
-            8080,
-            self.replays,
+            home=self.home,
+            database=self.database,
+            language="kk",
+            assistant=self.assistant,
+            board=self.board,
+            guard=self.guard,
+            addresses=["192.168.7.1"],
+            port=8080,
+            replays=self.replays,
         )
         self.app = create_app(services)
         self.assistant.start()

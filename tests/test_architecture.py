@@ -35,6 +35,8 @@ PURE = (
     "appliance/oneroster.py",
     "appliance/spreadsheet.py",
     "appliance/labels.py",
+    "appliance/exam_chain.py",
+    "appliance/exam_time.py",
     "appliance/policy.py",
     "appliance/prompts.py",
     "appliance/rendering.py",

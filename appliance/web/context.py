@@ -14,6 +14,7 @@ from appliance.access import Login
 from appliance.accommodations import Accommodation
 from appliance.assistant import Assistant
 from appliance.errors import BodyTooLarge, ForeignOrigin, NotAllowed
+from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
 from appliance.replay import Replays
 from appliance.roster import Learner, SchoolClass
@@ -36,6 +37,7 @@ class Services:
     language: str
     assistant: Assistant
     board: LiveBoard
+    guard: ExamGuard
     addresses: list[str]
     port: int
     replays: Replays

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from appliance import permission, policy, questions, sessions
 from appliance.database import saving
-from appliance.errors import ApplianceError, SessionNotOpen
+from appliance.errors import ApplianceError, ExamRunning, SessionNotOpen
 from appliance.roster import Learner
 from appliance.web.context import db, form, language, learner, now, services
 from appliance.web.errors import sentences
@@ -52,6 +52,8 @@ def ask() -> ResponseReturnValue:
                     db(), session, asker, text, language=language(), submission=submission, now=now()
                 )
     except ApplianceError as error:
+        if isinstance(error, ExamRunning):
+            services().guard.count(asker.school_class_id, "page")
         return _ask_page(asker, draft=text, submission=submission, error=error)
     services().assistant.wake()
     return redirect(url_for("learner.ask_form"), 303)
@@ -78,6 +80,10 @@ def _ask_page(
     asker: Learner, *, draft: str = "", submission: str = "", error: ApplianceError | None = None
 ) -> ResponseReturnValue:
     shown = questions.of_learner(db(), asker.id, newest=QUESTIONS_SHOWN)
+    # What the model said before would be help, too.
+    in_exam = permission.in_exam(db(), asker.school_class_id)
+    if in_exam:
+        shown = []
     pause = permission.look(db(), asker, now=now()).refusal
     page = render_template(
         "ask.html",
@@ -91,6 +97,7 @@ def _ask_page(
         draft=draft,
         submission=submission or secrets.token_hex(8),
         problem=sentences(error) if error else None,
+        in_exam=in_exam,
         pause=sentences(pause) if pause and not error else None,
     )
     return page, error.status if error else 200

@@ -1,0 +1,177 @@
+"""What keeps an exam closed while the box lives: the engine's note, the machine's ticking, the tries.
+
+One object a process. It looks once a second with the assistant; what pages refuse is counted in memory
+and written down at the next look, so a flood of tries costs one record a second and no write for each.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from appliance import exam, permission
+from appliance.database import connection, saving
+from appliance.engine_client import EngineClient, EngineState
+from appliance.errors import ExamNotClosed
+from appliance.exam import Exam
+from appliance.exam_time import Moment
+from models.closure import Closure, read_closure, write_closure
+from models.errors import StoreUnwritable
+from sync.keys import SigningKey, ensure_device_key
+
+Tries = Counter[tuple[str, str]]  # of a class, at a door
+
+log = logging.getLogger(__name__)
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def read_moment() -> Moment:
+    """Look at the machine's own ticking; it runs on while the machine sleeps, and nobody can set it."""
+    boot = BOOT_ID.read_text(encoding="ascii").strip()
+    return Moment(boot, time.clock_gettime(time.CLOCK_BOOTTIME), datetime.now(UTC))
+
+
+class ExamGuard:
+    """Starts, watches and ends the exams of one box. Safe to use from several threads."""
+
+    def __init__(self, home: Path, client: EngineClient) -> None:
+        self._home = home
+        self._client = client
+        # Closing the engine and starting the exam are one act: a look between them would open it again.
+        self._acting = threading.Lock()
+        self._counting = threading.Lock()
+        self._tries: Tries = Counter()
+        self._engine_refusals = -1  # the engine's own count at the last look; -1 = not known yet
+
+    def restore(self, database: Path) -> None:
+        """Before the first page: what was closed is closed again, whatever happened in between."""
+        with connection(database) as db:
+            self.look(db, EngineState("down"))
+
+    def start(self, db: Database, school_class_id: str, minutes: int) -> tuple[Exam, list[str]]:
+        """Close the engine, then begin the exam; return it with the questions it ended.
+
+        Raises:
+            ExamTimeOutOfRange, ExamRunsAlready: as `exam.start`.
+            ExamNotClosed: the engine could not be closed, so there is no exam.
+        """
+        with self._acting:
+            try:
+                self._close(db, also=school_class_id)
+                engine = self._engine_word()
+                now = read_moment()
+                with saving(db):
+                    begun = exam.start(db, school_class_id, minutes, engine, now=now)
+                    ended = permission.end_refused(db, now=now.wall)
+                    if ended:
+                        exam.note(db, begun, "answers_ended", {"count": len(ended)}, now=now)
+            finally:
+                # With the exam this changes nothing; without it the class is opened again.
+                self._keep_closed(db)
+            return begun, ended
+
+    def end(self, db: Database, school_class_id: str) -> Exam | None:
+        """End the exam of a class by its teacher's wish; None when none is running."""
+        with self._acting:
+            key = ensure_device_key(self._home)
+            now = read_moment()
+            with self._writing_tries(school_class_id) as tries, saving(db):
+                there = exam.find_running(db, school_class_id)
+                if there is not None:
+                    _note_tries(db, there, tries, now)
+                    exam.end(db, there, "teacher", key, now=now)
+            self._keep_closed(db)
+            return there
+
+    def count(self, school_class_id: str, door: str) -> None:
+        """Remember one refused try at a door of the pages."""
+        with self._counting:
+            self._tries[school_class_id, door] += 1
+
+    def look(self, db: Database, engine: EngineState) -> bool:
+        """Write down tries and time, end what is over, keep the note right; return whether an exam ended."""
+        with self._acting:
+            self._count_engine(db, engine)
+            there = exam.running(db)
+            now = read_moment()
+            over = [running for running in there if running.is_over(now)]
+            if self._tries or any(exam.needs_advance(running, now) for running in there):
+                key = ensure_device_key(self._home) if over else None
+                with self._writing_tries() as tries, saving(db):
+                    for running in there:
+                        _note_tries(db, running, tries, now)
+                        self._advance(db, running, key, now)
+            self._keep_closed(db)
+            return bool(over)
+
+    def _advance(self, db: Database, running: Exam, key: SigningKey | None, now: Moment) -> None:
+        if key is not None and running.is_over(now):
+            exam.end(db, running, "time", key, now=now)
+        elif exam.needs_advance(running, now):
+            exam.advance(db, running, now=now)
+
+    def _count_engine(self, db: Database, engine: EngineState) -> None:
+        """What the engine refused since the last look counts for every exam: it knows no classes' tries."""
+        if engine.phase != "ready":
+            return
+        before, self._engine_refusals = self._engine_refusals, engine.closed_refusals
+        # An engine that was restarted counts from nought again.
+        new = engine.closed_refusals - (before if 0 <= before <= engine.closed_refusals else 0)
+        if before < 0:
+            new = 0  # counted by an earlier process of ours, as far as it lived
+        for running in exam.running(db) if new else []:
+            with self._counting:
+                self._tries[running.school_class_id, "engine"] += new
+
+    @contextmanager
+    def _writing_tries(self, school_class_id: str = "") -> Iterator[Tries]:
+        """Give the tries of a class, or all; they are forgotten when the block has saved them."""
+        with self._counting:
+            taken = Counter({key: n for key, n in self._tries.items() if school_class_id in ("", key[0])})
+        yield taken
+        with self._counting:
+            self._tries -= taken
+
+    def _close(self, db: Database, *, also: str) -> None:
+        closed = {running.school_class_id for running in exam.running(db)} | {also}
+        try:
+            write_closure(self._home, closed, _classes(db) - closed)
+        except StoreUnwritable as error:
+            log.warning("an exam cannot start: %s", error)
+            raise ExamNotClosed from error
+
+    def _keep_closed(self, db: Database) -> None:
+        """Make the note say what the table says. A note that cannot be written stays as closed as it is."""
+        closed = {running.school_class_id for running in exam.running(db)}
+        wanted = Closure(frozenset(closed), frozenset(_classes(db) - closed) if closed else frozenset())
+        if read_closure(self._home) != wanted:
+            try:
+                write_closure(self._home, wanted.closed, wanted.open)
+            except StoreUnwritable as error:
+                log.warning("the engine's closure is out of date: %s", error)
+
+    def _engine_word(self) -> str:
+        """Return what the certificate says of the engine at the start."""
+        if not self._client.is_ours:
+            return "other"
+        state = self._client.state()
+        if state.phase == "down":
+            return "away"  # it will find the note when it comes
+        return "closed" if state.is_closed or state.phase == "loading" else "open"
+
+
+def _note_tries(db: Database, running: Exam, tries: Tries, now: Moment) -> None:
+    for (school_class_id, door), count in sorted(tries.items()):
+        if school_class_id == running.school_class_id:
+            exam.note(db, running, "refused", {"door": door, "count": count}, now=now)
+
+
+def _classes(db: Database) -> set[str]:
+    return {row["id"] for row in db.query("SELECT id FROM school_class")}
