@@ -464,3 +464,17 @@ class ReplaysFull(ApplianceError):
     status = 429
     message = N_("Other answers are being asked again already.")
     hint = N_("Wait until they are finished, then try again.")
+
+
+class LessonOpen(ApplianceError):
+    key = "lesson_open"
+    status = 409
+    message = N_("The lesson is open.")
+    hint = N_("Close it first, then delete: an answer may still be on its way.")
+
+
+class NotConfirmed(ApplianceError):
+    key = "not_confirmed"
+    status = 400
+    message = N_("Nothing was deleted: the box was not ticked.")
+    hint = N_("Tick that you mean it, and send again. What is deleted cannot come back.")

@@ -9,6 +9,7 @@ from markupsafe import Markup
 # https://cv.iptc.org/newscodes/digitalsourcetype/: "created algorithmically using a model".
 SOURCE = "https://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 MARK = Markup('data-generator="ai" itemscope itemtype="https://schema.org/CreativeWork"')
+AI = "ai"
 HEADER = "X-AI-Generated"
 # Of a page or file that holds words of people as well; each AI text in it has its own mark.
 PARTLY = "partly"

@@ -276,3 +276,9 @@ EXAMS = (
         PRIMARY KEY (exam_id, number)
     ) STRICT, WITHOUT ROWID""",
 )
+
+
+@migrations()
+def deletions_are_cleaned(db: Database) -> None:
+    # NULL until the file was made anew: a box that lost power in between does it at its next start.
+    db.execute("ALTER TABLE deletion ADD COLUMN cleaned_at TEXT")

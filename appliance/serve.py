@@ -8,11 +8,12 @@ import logging
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from types import FrameType
 
 from cheroot import wsgi
 
-from appliance import database, discovery
+from appliance import database, deletion, discovery
 from appliance.app import create_app
 from appliance.assistant import Assistant
 from appliance.engine_client import EngineClient
@@ -53,6 +54,7 @@ def serve_web(settings: Settings) -> None:
     """
     with database.sole_server(settings.home):
         database.prepare(settings.sync.database_path)
+        _finish_deletions(settings)
         services = _services(settings)
         server = _Server(
             (settings.web.host, settings.web.port),
@@ -83,6 +85,13 @@ def serve_web(settings: Settings) -> None:
             services.replays.close()
             announcement.close()
             server.stop()
+
+
+def _finish_deletions(settings: Settings) -> None:
+    """What was deleted when the power went is cleaned out of the file now, before anybody comes."""
+    with database.connection(settings.sync.database_path) as db:
+        if deletion.needs_cleaning(db):
+            deletion.clean(db, now=datetime.now(UTC))
 
 
 def _services(settings: Settings) -> Services:

@@ -43,6 +43,7 @@ PURE = (
     "appliance/drawing.py",
     "appliance/school_days.py",
     "appliance/states.py",
+    "appliance/stored.py",
     "models/card.py",
     "models/estimate.py",
     "models/fairness.py",
