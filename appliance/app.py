@@ -49,7 +49,20 @@ def create_app(services: Services) -> Flask:
     app.extensions["sandyq"] = services
     _set_up_templates(app)
     errors.register(app)
-    for room in (control, entry, exam, learner, machine, now, people, reading, review, setup, stored, teacher):
+    for room in (
+        control,
+        entry,
+        exam,
+        learner,
+        machine,
+        now,
+        people,
+        reading,
+        review,
+        setup,
+        stored,
+        teacher,
+    ):
         app.register_blueprint(room.pages)
     app.before_request(context.verify_same_origin)
     app.before_request(entry.show_rules_first)
