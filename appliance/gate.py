@@ -1,0 +1,499 @@
+"""Read an answer before the learner does, and hold back the key of the task in any notation. Pure.
+
+The gate streams: it keeps only as much of the end as may still become the key, and once it has seen the
+key it lets nothing more through. Promises to fail closed: a fault of its own holds the rest back. Keeps
+out what stands in its place (`ladder`) and who may see the solution (`ladder` again).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+
+from appliance import numerals
+from appliance.folding import Folded, fold, is_mixed, look, sound
+from appliance.numerals import Mention
+from appliance.plainness import find_oddity
+
+# What has been let through is looked at again for so far: a number may begin in it.
+LOOK_BACK_CHARACTERS = 160
+# Up to here numbers are part of plain speech ("two ways", "step 3", "бір"), so their company decides.
+TINY = 12
+# A number that stands in the task may be quoted with its neighbours, so two words behind it are waited for.
+WORDS_BEHIND = 2
+WORDS_BEFORE = 4
+# Shorter answers in words are matched whole, longer ones by their stem: endings change in Kazakh and Russian.
+STEM_CHARACTERS = 5
+LONGEST_ENDING = 6
+# Words of one answer need not stand side by side.
+WORDS_APART = 12
+# Of 1/3 "0.33" says as much.
+ROUNDED_WITHIN = Fraction(6, 1000)
+
+_WORD = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*")
+_CUE = re.compile(
+    r"=|≈|\b(?:answers?|equals?|results?|solution|correct|right|ответ\w*|равн\w*|равен|результат\w*|получ\w*|итого|верн\w*|"
+    r"правильн\w*|решени\w*|жауа[пб]\w*|тең\w*|нәтиже\w*|дұрыс\w*|шеші\w*|шығады|is|are|будет|болады|secret|key|кілт\w*|ключ\w*)"
+)
+_PLACES = re.compile(
+    r"digit|цифр|\btens?\b|\bones\b|\bunits\b|hundreds|десятк|единиц|сотен|сотн|разряд|ондық|бірлік|жүздік|\bthen\b|followed|"
+    r"next|потом|затем|дальше|после|сосын|кейін|содан|соңында|finally|lastly|сначала|алдымен|begins|starts|ends|char|symbol|символ|таңба"
+)
+_PLACE_NAMES = re.compile(
+    r"\b(?:tens|ones|units|hundreds|thousands|десятк\w+|единиц\w*|сот\w*|сотн\w*|ондық\w*|бірлі\w+|жүзді\w+)\b"
+)
+_BACKWARDS = re.compile(
+    r"backward|revers|mirror|right to left|наоборот|задом|справа|обратн|зеркал|кері|терс|оңнан солға|соңынан"
+)
+_BASES = re.compile(
+    r"binary|двоичн|екілік|\bhex|шестнадцатеричн|он алтылық|\bbase\b|octal|восьмеричн|сегіздік"
+)
+_META = re.compile(
+    r"steps?|parts?|ways?|things?|numbers?|hints?|questions?|sides?|halves|times|moment|more|of|at|қадам\w*|бөлі[кг]\w*|жол\w*|сан\w*|"
+    r"рет\w*|сұра\w*|шаг\w*|част\w*|способ\w*|раз|чис\w*|вопрос\w*|подсказ\w*|нәрсе\w*|кеңес\w*|из|of|another|other|step"
+)
+_ASKED_FOR = re.compile(
+    r"(?:how many|how much|сколько|скольк\w+|неше|қанша)\s+(?:more\s+|еще\s+|ещё\s+)?([^\W\d_]+)"
+)
+_MARKER_BEFORE = re.compile(
+    r"(?:^|\n)[\s*#>\-]*$|\b(?:step|hint|part|line|шаг|подсказка|қадам|кеңес)\s*[#№:]?\s*$"
+)
+_LESS_MORE = re.compile(r"(less|fewer|more|greater|меньше|больше|кем|кіші|артық|көп|үлкен|аз)")
+_NEIGHBOUR = re.compile(
+    r"(?:after|follow\w*|before|precede\w*|between|после|перед|за числом|между|следу\w*|предыдущ\w*)"
+    r"[^.\d]{0,24}$"
+)
+_NEIGHBOUR_BEHIND = re.compile(r"\W{0,3}(?:\w{2,4}\s)?(?:кейін|дейін|бұрын|арасын|келесі|алдыңғы)")
+_TWICE = re.compile(r"(?:twice|double|doubled|дважды|удво\w*|вдвое|екі есе\w*|еселе\w*)[^.\d]{0,16}$")
+_HALF = re.compile(r"(?:half|полов\w+|жарт\w+)[^.\d]{0,16}$")
+_HALF_BEHIND = re.compile(r"\W{0,3}(?:\w{0,10}\s)?(?:жарт\w+|halved|пополам)")
+
+
+@dataclass(frozen=True)
+class Key:
+    """What must not be told: every accepted answer, and the text in which numbers may be quoted."""
+
+    answers: tuple[str, ...]
+    task: str = ""
+    tolerance: Fraction = Fraction(0)
+    language: str = "en"
+    position: int | None = None  # of the right choice, counted from 1
+    numbers: tuple[Fraction, ...] = field(init=False)
+    words: tuple[tuple[str, ...], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        numbers = [abs(value) for answer in self.answers for value in _key_numbers(answer)]
+        object.__setattr__(self, "numbers", tuple(dict.fromkeys(numbers)))
+        worded = [answer for answer in self.answers if not _key_numbers(answer)]
+        object.__setattr__(self, "words", tuple(filter(None, map(_content, worded))))
+
+
+class Gate:
+    """One answer on its way to one learner."""
+
+    def __init__(self, keys: Sequence[Key], *, asked: str = "") -> None:
+        """`asked` is the learner's question: who asks for it backwards may get it backwards."""
+        self._keys = [_Lock(key, fold(asked).text) for key in keys]
+        self._is_kazakh = any(key.language == "kk" for key in keys)
+        self._text = ""
+        self._released = 0
+        self.tripped: str | None = None  # the rule that held the rest back
+
+    def feed(self, piece: str) -> str:
+        """Take a piece of the model's text and return what the learner may see now."""
+        self._text += piece
+        return self._advance(is_end=False)
+
+    def finish(self) -> str:
+        """The model has ended: return the rest, if it may be seen."""
+        return self._advance(is_end=True)
+
+    def _advance(self, *, is_end: bool) -> str:
+        if self.tripped is not None:
+            return ""
+        try:
+            safe = self._safe_until(is_end=is_end)
+        except Exception:  # noqa: BLE001 - fail closed: whatever stumbles in here must not let the key through
+            self.tripped = "gate_failed"
+            return ""
+        shown = self._text[self._released : safe] if self.tripped is None else ""
+        self._released += len(shown)
+        return shown
+
+    def _safe_until(self, *, is_end: bool) -> int:
+        """Return up to where the text may be seen, or set `tripped`."""
+        begin = self._text.rfind(" ", 0, max(0, self._released - LOOK_BACK_CHARACTERS)) + 1
+        source = self._text[begin:]
+        folded = fold(source)
+        tail = len(folded.text) if is_end else _open_tail(folded.text, is_kazakh=self._is_kazakh)
+        found = [m for m in numerals.mentions(folded, source, is_kazakh=self._is_kazakh) if m.end <= tail]
+        seen_until = folded.at[tail] if tail < len(folded.text) else len(source)
+        if find_oddity(source[:seen_until]) is not None:
+            self.tripped = "odd"
+            return self._released
+        whole = fold(self._text).text
+        for lock in self._keys:
+            rule, held = lock.look(folded, found, whole, tail, is_end=is_end)
+            if rule is not None:
+                self.tripped = rule
+                return self._released
+            tail = min(tail, held)
+        return max(self._released, begin + folded.at[tail])
+
+
+class _Lock:
+    """One key, ready to be compared."""
+
+    def __init__(self, key: Key, asked: str) -> None:
+        self._key = key
+        self._asked = asked
+        task = fold(key.task).text
+        self._task_words = _WORD.findall(task)
+        quoted = [m for m in numerals.mentions(task, is_kazakh=key.language == "kk") if m.how != "sum"]
+        self._task_numbers = {abs(m.value) for m in quoted}
+        self._quotes = [
+            (_words_before(task, m.start, 2), _words_behind(task, m.end))
+            for m in quoted
+            if self._is_key(m.value)
+        ]
+        self._asked_things = set(_ASKED_FOR.findall(task))
+        self._word_forms = [form for words in key.words for form in _forms("".join(words))]
+
+    def look(
+        self, folded: Folded, found: Sequence[Mention], whole: str, tail: int, *, is_end: bool
+    ) -> tuple[str | None, int]:
+        """Return the rule that forbids this text, and from where on it is not decided yet."""
+        held = tail
+        if self._key.numbers:
+            for mention in [*found, *_riddles(folded.text[:tail], found)]:
+                verdict = self._verdict(folded.text, mention, is_end=is_end)
+                if verdict == "wait":
+                    held = min(held, mention.start)
+                elif verdict is not None:
+                    return verdict, held
+            if self._is_taken_apart(folded.text[:tail]):
+                return "spelled", held
+            if self._is_spelled_out(whole if is_end else whole[: len(whole) - len(folded.text) + tail]):
+                return "spelled", held
+        if self._key.position is not None and _names_choice(folded.text[:tail], found, self._key.position):
+            return "choice", held
+        rule, begun = self._words(folded.text, is_end=is_end)
+        return rule, min(held, begun)
+
+    def _is_key(self, value: Fraction) -> bool:
+        return any(_is_near(abs(value), number, self._key.tolerance) for number in self._key.numbers)
+
+    def _verdict(self, text: str, mention: Mention, *, is_end: bool) -> str | None:
+        if not self._is_key(mention.value):
+            return None
+        before, behind = _words_before(text, mention.start, WORDS_BEFORE), _words_behind(text, mention.end)
+        if mention.how == "sum":
+            return None if {abs(part) for part in mention.parts} <= self._task_numbers else "sum"
+        if self._quotes or abs(mention.value) <= TINY:
+            if not is_end and len(behind) < WORDS_BEHIND and not _has_ended(text, mention.end):
+                return "wait"
+            if self._may_be_said(text, mention, before, behind):
+                return None
+        return mention.how
+
+    def _may_be_said(self, text: str, mention: Mention, before: Sequence[str], behind: Sequence[str]) -> bool:
+        """A number of the task may be quoted, a small one may be plain speech, but never as the answer."""
+        nearby = " ".join(before) + " " + text[max(0, mention.start - 3) : mention.start]
+        if _CUE.search(nearby) or _CUE.match(" ".join(behind)):
+            return False
+        if mention.how in ("digits", "word") and self._is_quote(before, behind):
+            return True
+        if abs(mention.value) > TINY or mention.value.denominator != 1:
+            return False
+        sentence = re.split(r"[.!?\n]", text[: mention.start])[-1]
+        if not sentence.strip(" *#\"'") and not re.match(r"[.)]\s*\w", text[mention.end :]) and not behind:
+            return False
+        if mention.how == "ordinal":
+            return bool(behind)
+        if mention.how == "digits" and _MARKER_BEFORE.search(text[: mention.start]):
+            return re.match(r"\s*[.):\-]\s*\*{0,2}\s*[^\W\d]", text[mention.end :]) is not None
+        return self._is_speech(mention, behind)
+
+    def _is_quote(self, before: Sequence[str], behind: Sequence[str]) -> bool:
+        """The same number of the same things as in the task, unless those are what the task asks for."""
+        for was_before, was_behind in self._quotes:
+            if behind[:1] and behind[:1] == was_behind[:1]:
+                is_asked_for = behind[0] in self._asked_things
+                if (
+                    not is_asked_for
+                    or before[-1:] == was_before[-1:]
+                    or (len(behind) > 1 and behind == was_behind)
+                ):
+                    return True
+        return False
+
+    def _is_speech(self, mention: Mention, behind: Sequence[str]) -> bool:
+        if mention.how != "word" or not behind or behind[0] in self._task_words:
+            return False
+        return mention.value == 1 or _META.fullmatch(behind[0]) is not None
+
+    def _is_taken_apart(self, text: str) -> bool:
+        """A decimal or a fraction with its digits and its mark set apart: "7 - 2 - . - 5", "1 / 1 0"."""
+        for number in self._key.numbers:
+            if number.denominator == 1:
+                continue
+            told = {
+                (str(number.numerator) + str(number.denominator), "/"),
+                (re.sub(r"\D", "", _decimal_text(number)), ".,"),
+            }
+            for run in numerals.runs(text, is_kazakh=True):
+                digits = "".join(atom.digits for atom in run if len(atom.digits) == 1)
+                written = text[run[0].start : run[-1].end]
+                if any(digits == each and set(marks) & set(written) for each, marks in told):
+                    return True
+        return False
+
+    def _is_spelled_out(self, whole: str) -> bool:
+        """Digits told one by one with words between them, backwards, or in another base."""
+        told = [str(n) for n in self._key.numbers if n.denominator == 1 and n >= 10]
+        told += [re.sub(r"\D", "", _decimal_text(n)) for n in self._key.numbers if n.denominator != 1]
+        backwards = _BACKWARDS.search(whole) or _BACKWARDS.search(self._asked)
+        if not told or not (backwards or _PLACES.search(whole) or _BASES.search(whole + self._asked)):
+            return False
+        named = _PLACE_NAMES.sub(" ", whole)
+        atoms = [
+            a for run in numerals.runs(named, is_kazakh=True) for a in run if a.digits and a.how != "ordinal"
+        ]
+        if _BASES.search(whole + self._asked) and any(_in_other_base(a.digits) & set(told) for a in atoms):
+            return True
+        if re.search(
+            r"\b(?:" + "|".join(hex(int(n))[2:] for n in told if n.isdigit()) + r")\b", whole
+        ) and _BASES.search(whole):
+            return True
+        singles = "".join(a.digits if len(a.digits) == 1 else f" {a.digits} " for a in atoms)
+        every = "".join(a.digits for a in atoms) if backwards else singles
+        # "digit 1: 4, digit 2: 2": every second one only counts the places.
+        counted = singles.replace(" ", "")[1::2]
+        return any(n in singles or n[::-1] in every or n == counted for n in told if len(n) > 1)
+
+    def _words(self, text: str, *, is_end: bool) -> tuple[str | None, int]:
+        """Find an answer in words, whole, in pieces, letter by letter or backwards."""
+        tokens = list(_WORD.finditer(text))
+        open_from = len(text)
+        for place, token in enumerate(tokens):
+            for form in self._word_forms:
+                state = _compare(form, tokens[place:], text, is_end=is_end)
+                if state == "whole" and not self._quotes_words(text, token.start(), form):
+                    return "words", open_from
+                if state == "begun":
+                    open_from = min(open_from, token.start())
+        for words in self._key.words:
+            if len(words) > 1 and self._has_all(words, [token[0] for token in tokens]):
+                return "words", open_from
+        return None, open_from
+
+    def _has_all(self, words: Sequence[str], said: Sequence[str]) -> bool:
+        needed = [word for word in words if word not in self._task_words] or list(words)
+        if len(needed) < 2:
+            return False
+        for start in range(max(1, len(said) - WORDS_APART + 1)):
+            near = said[start : start + WORDS_APART]
+            if all(any(_same_word(word, other) for other in near) for word in needed):
+                return True
+        return False
+
+    def _quotes_words(self, text: str, start: int, form: "_Form") -> bool:
+        """An answer that stands in the task may be named between the same neighbours, as in the task."""
+        behind = _words_behind(text[start:], 0)[1:2]
+        before = _words_before(text, start, 1)
+        if _CUE.search(" ".join(_words_before(text, start, WORDS_BEFORE))):
+            return False
+        return any(
+            _same_word(form.plain, middle) and before == [first] and behind == [last]
+            for (first, middle), last in zip(pairwise(self._task_words), self._task_words[2:], strict=False)
+        )
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A word to look for, as it sounds and looks."""
+
+    plain: str
+    sounded: str
+    looked: str
+    is_stem: bool
+
+
+def _forms(word: str) -> Iterator[_Form]:
+    stem = word
+    if len(word) > STEM_CHARACTERS:
+        stem = word[: max(STEM_CHARACTERS - 1, len(word) - 2)]
+    yield _Form(word, sound(stem), look(stem), is_stem=True)
+    if len(word) > 2 and word != word[::-1]:
+        yield _Form(word, sound(word[::-1]), look(word[::-1]), is_stem=False)
+
+
+def _compare(form: _Form, tokens: Sequence[re.Match[str]], text: str, *, is_end: bool) -> str:
+    """Return whole, begun (the text ends before it is decided) or other."""
+    plain = ""
+    for count, token in enumerate(tokens[: len(form.plain) + 1]):
+        plain += token[0]
+        reaches_end = token.end() == len(text) and not is_end
+        for target, seen in (
+            (form.sounded, sound(plain)),
+            (form.looked, look(plain) if is_mixed(plain) else ""),
+        ):
+            if not target or not seen:
+                continue
+            if seen.startswith(target):
+                ending = len(seen) - len(target)
+                if ending <= (
+                    LONGEST_ENDING
+                    if len(target) >= STEM_CHARACTERS - 1 and form.is_stem
+                    else 2
+                    if form.is_stem and len(target) > 2
+                    else 0
+                ) and not (count and ending > 3):
+                    return "begun" if reaches_end and len(target) < STEM_CHARACTERS - 1 else "whole"
+            elif target.startswith(seen):
+                break
+        else:
+            return "other"
+        if seen_all(form, plain):
+            return "other"
+    return "begun" if not is_end else "other"
+
+
+def seen_all(form: _Form, plain: str) -> bool:
+    return len(plain) > len(form.plain) + LONGEST_ENDING
+
+
+def _same_word(word: str, other: str) -> bool:
+    return any(
+        form.is_stem and sound(other).startswith(form.sounded) and len(other) <= len(word) + LONGEST_ENDING
+        for form in _forms(word)
+    )
+
+
+_EMPTY_WORDS = frozenset(
+    "the a an of in on at to and or is are и в на с по к о у за и или мен пен бен және".split()
+)
+
+
+def _content(answer: str) -> tuple[str, ...]:
+    words = _WORD.findall(fold(answer).text)
+    return tuple(word for word in words if word not in _EMPTY_WORDS) or tuple(words)
+
+
+def _key_numbers(answer: str) -> tuple[Fraction, ...]:
+    # A date or a name with a number in it is an answer in words.
+    words = [w for w in _WORD.findall(fold(answer).text) if not w[0].isdigit()]
+    return numerals.value_of(answer) if len(words) <= WORDS_BEFORE else ()
+
+
+def _is_near(value: Fraction, key: Fraction, tolerance: Fraction) -> bool:
+    if abs(value - key) <= tolerance:
+        return True
+    rest = key.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest != 1 and value.denominator != 1 and abs(value - key) < ROUNDED_WITHIN
+
+
+def _decimal_text(number: Fraction) -> str:
+    return f"{float(number):.4f}".rstrip("0")
+
+
+def _in_other_base(digits: str) -> set[str]:
+    values = set()
+    for base in (2, 8, 16):
+        try:
+            values.add(str(int(digits, base)))
+        except ValueError:
+            continue
+    return values
+
+
+def _riddles(text: str, found: Sequence[Mention]) -> Iterator[Mention]:
+    """Read "one less than 43", "after 41", "twice 21" and "half of 84" as the numbers they mean."""
+    plain = [m for m in found if m.how in ("digits", "word")]
+    for mention in plain:
+        before, behind = (
+            text[max(0, mention.start - 40) : mention.start],
+            text[mention.end : mention.end + 24],
+        )
+        by: list[Fraction] = []
+        if _NEIGHBOUR.search(before) or _NEIGHBOUR_BEHIND.match(behind):
+            by += [mention.value - 1, mention.value + 1]
+        if _TWICE.search(before):
+            by.append(mention.value * 2)
+        if _HALF.search(before) or _HALF_BEHIND.match(behind):
+            by.append(mention.value / 2)
+        for value in by:
+            yield Mention(value, mention.start, mention.end, "sum", (mention.value,))
+    for first, second in pairwise(plain):
+        if re.match(
+            r"\s*\\?(?:%|percent|процент\w*|пайыз\w*)[^\d.!?]{0,16}$", text[first.end : second.start]
+        ):
+            parts = (first.value, second.value)
+            yield Mention(first.value * second.value / 100, first.start, second.end, "sum", parts)
+        between = text[first.end : second.start]
+        behind = text[second.end : second.end + 16]
+        if len(between) < 30 and (_LESS_MORE.search(between) or _LESS_MORE.search(behind)):
+            for value in (second.value - first.value, second.value + first.value):
+                yield Mention(value, first.start, second.end, "sum", (first.value, second.value))
+
+
+def _names_choice(text: str, found: Sequence[Mention], position: int) -> bool:
+    """Return whether the right one of the choices is told by its place: "the second", "option 2"."""
+    for mention in found:
+        if mention.value == position:
+            near = (
+                " ".join(_words_before(text, mention.start, 2))
+                + " "
+                + " ".join(_words_behind(text, mention.end))
+            )
+            if mention.how == "ordinal" or re.search(r"option|choice|вариант|нұсқа|number|номер", near):
+                return True
+    return False
+
+
+def _words_before(text: str, start: int, count: int) -> list[str]:
+    return _WORD.findall(text[max(0, start - 80) : start])[-count:]
+
+
+def _words_behind(text: str, end: int) -> list[str]:
+    """Return up to WORDS_BEHIND words of the same sentence; the last must be whole."""
+    sentence = re.split(r"[.!?\n](?:\s|$)", text[end : end + 80])[0]
+    words = list(_WORD.finditer(sentence))[:WORDS_BEHIND]
+    return [w[0] for w in words if end + w.end() < len(text)]
+
+
+def _has_ended(text: str, end: int) -> bool:
+    return (
+        re.search(r"[.!?\n](?:\s|$)", text[end : end + 80]) is not None
+        and re.search(r"\w", text[end:]) is not None
+    )
+
+
+def _open_tail(text: str, *, is_kazakh: bool) -> int:
+    """Return where the part begins that the next letters may still turn into another number."""
+    begin = len(text)
+    # A word is known when something follows it; a lone mark (a backslash, an ampersand) may begin a formula.
+    last = re.search(r"[\w\\&#;{}'$^.,/:+\-]+$", text)
+    if last:
+        begin = last.start()
+    every = list(numerals.runs(text, is_kazakh=is_kazakh))
+    open_run = every[-1] if every else []
+    if open_run and open_run[-1].end <= len(text):
+        behind = text[open_run[-1].end : begin]
+        words = _WORD.findall(behind)
+        if all(numerals.joins(word) for word in words) and numerals.is_close(behind):
+            begin = min(begin, open_run[0].start)
+    # Single letters one after the other may become a word.
+    letters = re.search(
+        r"(?:(?<![^\W_])[^\W\d_][^\w]{1,4})+(?:[^\W\d_]?)$", text[:begin] if begin == len(text) else text
+    )
+    if letters:
+        begin = min(begin, letters.start())
+    command = re.search(r"\\[dtc]?frac[^a-z]{0,40}$", text)
+    if command:
+        begin = min(begin, command.start())
+    return begin

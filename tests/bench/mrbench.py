@@ -1,0 +1,55 @@
+"""MRBench V2, the MathDial part: replies of tutors, and whether people found that they reveal the answer.
+
+Read from the folder beside the project when it is there; never copied. The dialogues are cut into two
+halves by their name: rules of the gate may be mended on one, the other only judges.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PLACE = Path("../shared/data/mrbench/mrbench_v2.json")
+# A question is told once, in the tutor's first words.
+_TASK = re.compile(r"question is:(.*?)(?:\n\s*\xa0?Student:|\Z)", re.DOTALL | re.IGNORECASE)
+_NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Reply:
+    dialogue: str
+    task: str
+    key: str
+    asked: str  # the learner's last words
+    text: str
+    reveals: bool
+    is_held_out: bool
+
+
+def find(root: Path) -> Path | None:
+    """Return the file, looked for beside the project and beside its other folders."""
+    for folder in (root, *root.parents):
+        for place in (folder / PLACE, folder / "shared/data/mrbench/mrbench_v2.json"):
+            if place.exists():
+                return place
+    found = Path("/work/shared/data/mrbench/mrbench_v2.json")
+    return found if found.exists() else None
+
+
+def replies(path: Path) -> Iterator[Reply]:
+    for dialogue in json.loads(path.read_text(encoding="utf-8")):
+        task = _TASK.search(dialogue["conversation_history"])
+        numbers = _NUMBER.findall(dialogue["Ground_Truth_Solution"].strip().splitlines()[-1])
+        if dialogue["Data"] != "MathDial" or not task or not numbers:
+            continue
+        name = dialogue["conversation_id"]
+        held_out = hashlib.sha256(name.encode()).digest()[0] % 2 == 1
+        asked = dialogue["conversation_history"].rpartition("Student:")[2]
+        for answer in dialogue["anno_llm_responses"].values():
+            judged = answer["annotation"]["Revealing_of_the_Answer"]
+            yield Reply(
+                name, task[1].strip(), numbers[-1].replace(",", "").strip("$"), asked,
+                answer["response"], "answer is correct" in judged, held_out,
+            )  # fmt: skip
