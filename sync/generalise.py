@@ -9,6 +9,7 @@ teacher opens a lesson) stands for all who were in that lesson. Pure.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -17,6 +18,8 @@ from sync.event import KINDS, AllowedRow, Leaving, OneOf, Span, Stays, Step
 
 # Regions of the world that publish about pupils take 5 to 30, most of them 10 (NCES 2011-603).
 K = 10
+# One learner who did most of what a circle did would be seen in it.
+MOST_OF_ONE = 0.5
 # In a smaller circle "all of them" is too easily said of each one.
 TELLING_CIRCLE = 20
 # A batch may leave before its week is over when at least this share of its rows keeps its day.
@@ -38,15 +41,19 @@ def generalise(waiting: Sequence[WaitingRow]) -> tuple[AllowedRow, ...]:
     """Return the rows in the order given, each as coarse as its company demands."""
     people = _people(waiting)
     forms = [one.row for one in waiting]
-    unsettled = set(range(len(forms)))
+    settled: dict[Form, list[int]] = {}
+    unsettled = list(range(len(forms)))
     for step in Step:
+        trying: dict[Form, list[int]] = {}
         for at in unsettled:
             forms[at] = coarser(waiting[at].row, step)
-        for circle in _circles(forms):
-            if len(_union(people, circle)) >= K:
-                unsettled.difference_update(circle)
-        if not unsettled:
-            break
+            trying.setdefault(_form(forms[at]), []).append(at)
+        unsettled = []
+        for form, circle in trying.items():
+            if _is_enough(people, settled.get(form, []) + circle):
+                settled.setdefault(form, []).extend(circle)
+            else:
+                unsettled += circle
     _fill_last_circles(waiting, forms, people)
     _hide_what_all_say(forms, people)
     return tuple(forms)
@@ -57,7 +64,7 @@ def coarser(row: AllowedRow, step: Step) -> AllowedRow:
     kept = {name: value for name, value in row.fields.items() if LADDER[name] > step}
     session_id = row.session_id if step < Step.SESSION else None
     day, span = _coarser_day(row.day, step)
-    return replace(row, day=day, session_id=session_id, fields=kept, span=span)
+    return AllowedRow(row.kind, day, session_id, kept, span)
 
 
 def keeps_its_days(rows: Sequence[AllowedRow]) -> bool:
@@ -114,16 +121,24 @@ def _form(row: AllowedRow, without: str = "") -> Form:
     return (row.kind, row.session_id, row.day, row.span, fields)
 
 
-def _circles(rows: Sequence[AllowedRow], without: str = "") -> list[list[int]]:
+def _circles(rows: Sequence[AllowedRow], places: Iterable[int], without: str = "") -> list[list[int]]:
     """Group the rows that look alike."""
     circles: dict[Form, list[int]] = {}
-    for at, row in enumerate(rows):
-        circles.setdefault(_form(row, without), []).append(at)
+    for at in places:
+        circles.setdefault(_form(rows[at], without), []).append(at)
     return list(circles.values())
 
 
 def _union(people: Sequence[frozenset[str]], circle: Iterable[int]) -> frozenset[str]:
     return frozenset().union(*(people[at] for at in circle))
+
+
+def _is_enough(people: Sequence[frozenset[str]], circle: Sequence[int]) -> bool:
+    """Ten learners, and none of them behind more than half of the rows."""
+    if len(_union(people, circle)) < K:
+        return False
+    rows_of = Counter(learner for at in circle if len(people[at]) == 1 for learner in people[at])
+    return max(rows_of.values(), default=0) <= MOST_OF_ONE * len(circle)
 
 
 def _fill_last_circles(
@@ -132,8 +147,8 @@ def _fill_last_circles(
     """A few rows of which only the kind is left would stand alone: others of the kind join them,
     the smallest circles first. Where the whole kind has too few, it is not told either, unless it is
     ordinary."""
+    circles = _circles(forms, range(len(forms)))
     for name in sorted({one.row.kind for one in waiting if one.row.kind is not None}):
-        circles = _circles(forms)
         of_kind = [circle for circle in circles if forms[circle[0]].kind == name]
         bare = [at for circle in of_kind if _is_bare(forms[circle[0]]) for at in circle]
         others = sorted(
@@ -153,7 +168,8 @@ def _is_bare(row: AllowedRow) -> bool:
 def _hide_what_all_say(forms: list[AllowedRow], people: Sequence[frozenset[str]]) -> None:
     """Where a small circle agrees on a telling value, the value is left out."""
     for name in TELLING:
-        for circle in _circles(forms, without=name):
+        could = [at for at, row in enumerate(forms) if row.kind and name in KINDS[row.kind].fields]
+        for circle in _circles(forms, could, without=name):
             said = {forms[at].fields[name] for at in circle if name in forms[at].fields}
             if len(said) == 1 and len(_union(people, circle)) < TELLING_CIRCLE:
                 for at in circle:

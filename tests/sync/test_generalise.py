@@ -142,6 +142,14 @@ def test_one_who_asks_ten_times_is_still_one() -> None:
     assert all(not left.fields and left.day is None for left in generalise(waiting))
 
 
+def test_one_who_did_most_of_it_is_not_seen_in_the_crowd() -> None:
+    """Eleven asked, but of forty rows Aigerim made thirty: the group would be a picture of her."""
+    waiting = [*class_of(10, language="kk"), *[row(learner="Aigerim", language="kk") for _ in range(30)]]
+    assert all(not left.fields and left.day is None for left in generalise(waiting))
+    waiting = [*class_of(10, language="kk"), *[row(learner="Aigerim", language="kk") for _ in range(10)]]
+    assert all(left.fields for left in generalise(waiting))
+
+
 def test_fields_go_in_their_written_order() -> None:
     """Twenty of one lesson with the same language but other sizes lose the size and keep the lesson."""
     waiting = [row(learner=str(at), language="kk", characters=at % 18) for at in range(20)]
