@@ -19,8 +19,9 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from sync import outbox, policy, schema
+from sync import boots, outbox, policy, schema
 from sync.batch import Batch
+from sync.clock import Quality
 from sync.database import migrate, open_database
 from sync.enrolment_code import mark_of, read_code
 from sync.envelope import CONTENT_KEY_BYTES, REGION_ID_BYTES, Recipient, seal
@@ -51,12 +52,14 @@ from sync.keys import (
     save_private,
 )
 from sync.receipt import verify_receipt
-from sync.reply import Question, Reply, read_reply
+from sync.reply import NONCE_BYTES, Question, Reply, read_reply
 from sync.settings import SyncSettings
 from sync.transport import HttpTransport, Pause, Transport, check_address, go_on
 
 ENROLMENT_FILE = "enrolment.json"
 MAX_NAME_LETTERS = 100
+# An answer that took longer tells a time that is past; days are put right by it, not seconds.
+FRESH_SECONDS = 300.0
 # What the box proves when it signs its request: that it holds the key, and for this code only.
 ENROL_CONTEXT = b"sandyq/enrol/1"
 
@@ -171,13 +174,17 @@ def send_all(
 ) -> RunReport:
     """Ask what is new; then send the oldest batch, settle it, cut the next, until nothing more may leave."""
     batches = events = 0
-    # Before anything is sealed the box wants to know the time and whether its history is its own.
-    # A batch that is sealed already is sent at once: its reply tells the same.
-    if outbox.find_oldest_sealed(db) is None:
-        hear(db, device, enrolment, transport.ask(question(db).to_bytes()))
+    has_asked = False
     while True:
         waiting = outbox.find_oldest_sealed(db)
         if waiting is None:
+            # Before anything is sealed the box wants to know the time and whether its history is its
+            # own. A batch that is sealed already was sent without asking.
+            if not has_asked:
+                ask(db, device, enrolment, transport)
+                outbox.put_days_right(db, _ceiling(db))
+                has_asked = True
+                continue
             if not cut_next(db, device, enrolment, now=now, is_early=is_early):
                 return RunReport(batches, events, outbox.status(db).waiting_events)
             continue
@@ -192,8 +199,23 @@ def send_all(
         batches, events = batches + 1, events + waiting.events
 
 
+def ask(db: Database, device: SigningKey, enrolment: Enrolment, transport: Transport) -> None:
+    """Ask what is new, and set the clock by the answer if it was not long under way."""
+    asked = question(db)
+    before = boots.read()
+    told = transport.ask(asked.to_bytes())
+    after = boots.read()
+    hear(db, device, enrolment, told)
+    notice = read_reply(told, enrolment.receipt_public, device.kid).notice
+    is_fresh = after.boot == before.boot and after.seconds - before.seconds <= FRESH_SECONDS
+    # Without our own nonce it is an answer from another day that somebody kept.
+    if is_fresh and notice.nonce == asked.nonce:
+        boots.anchor(db, after, notice.server_time)
+
+
 def seal_waiting(db: Database, device: SigningKey, enrolment: Enrolment) -> None:
     """Seal all that waits, for a stick."""
+    outbox.put_days_right(db, _ceiling(db))
     while cut_next(db, device, enrolment):
         pass
 
@@ -212,17 +234,30 @@ def cut_next(
         keys = {name: secrets.token_bytes(CONTENT_KEY_BYTES) for name in ("content_key", "nation_key")}
         return seal(batch, device, enrolment.recipient, blob_id=blob_id, **keys)
 
-    has_nation = enrolment.nation_public is not None
+    moment = boots.now(db)
     return outbox.cut_batch(
-        db, device.kid, seal_for_region, now=now, is_early=is_early, with_nation=has_nation
+        db,
+        device.kid,
+        seal_for_region,
+        now=now or moment.at,
+        is_early=is_early,
+        with_nation=enrolment.nation_public is not None,
+        clock_quality=moment.quality,
     )
+
+
+def _ceiling(db: Database) -> datetime | None:
+    """Return the time now if it is certain: nothing was recorded after it."""
+    moment = boots.now(db)
+    return moment.at if moment.quality is Quality.CONFIRMED else None
 
 
 def question(db: Database) -> Question:
     """Return what a box tells of its standing when it asks what is new."""
     epoch, next_seq, oldest_seq = outbox.standing(db)
     order = policy.current(db)
-    return Question(epoch, next_seq, oldest_seq, order.version if order else 0, 0)
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return Question(epoch, next_seq, oldest_seq, order.version if order else 0, 0, nonce)
 
 
 def hear(db: Database, device: SigningKey, enrolment: Enrolment, told: bytes) -> set[int]:
@@ -236,6 +271,7 @@ def hear(db: Database, device: SigningKey, enrolment: Enrolment, told: bytes) ->
     settled = {
         outbox.settle(db, receipt, signed) for receipt, signed in receipts if receipt.box_kid == device.kid
     }
+    boots.raise_floor(db, max([reply.notice.server_time, *(receipt.server_time for receipt, _ in receipts)]))
     outbox.compare_standing(db, reply.notice.epoch, reply.notice.high)
     if refused is not None:
         raise refused

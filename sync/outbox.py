@@ -20,9 +20,10 @@ from datetime import UTC, date, datetime, timedelta
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from sync import tally
+from sync import boots, tally
 from sync.anonymise import anonymise
 from sync.batch import CLOCK_UNCONFIRMED, MAX_EVENTS, NO_PREVIOUS, Batch, pack_rows, read_batch
+from sync.clock import Boot, Reading, put_right, true_time
 from sync.database import translated_faults, write_transaction
 from sync.disclosure import Disclosure, disclose
 from sync.errors import EventOutsideTransaction
@@ -106,6 +107,13 @@ def m003_lanes(db: Database) -> None:
     tally.create_tables(db)
 
 
+@migrations()
+def m004_clock(db: Database) -> None:
+    """When a row was recorded by the machine's own clocks; its day is put right before it is sealed."""
+    for column in ("boot TEXT", "boot_seconds REAL", "wall TEXT", "occurred_at TEXT"):
+        db.execute(f"ALTER TABLE outbox ADD COLUMN {column}")
+
+
 @dataclass(frozen=True)
 class OutboxStatus:
     """How far the box is with telling the region."""
@@ -125,15 +133,41 @@ def add(db: Database, event: Event) -> None:
         raise EventOutsideTransaction
     row = allowed_row(event)
     day = event.occurred_at.astimezone(UTC).date().isoformat()
+    reading = boots.read()
     with translated_faults():
+        boots.see(db, reading)
         db.execute(
-            "INSERT INTO outbox (kind, day, session_id, fields, learner_id) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO outbox (kind, day, session_id, fields, learner_id, boot, boot_seconds, wall,"
+            " occurred_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 *(row.kind, day, row.session_id, json.dumps(dict(row.fields), sort_keys=True)),
-                event.learner_id,
+                *(event.learner_id, reading.boot, reading.seconds, reading.wall.isoformat()),
+                event.occurred_at.isoformat(),
             ],
         )
         tally.mark(db, event)
+
+
+def put_days_right(db: Database, ceiling: datetime | None = None) -> None:
+    """Give every row that waits the day on which it was really recorded; an unknown day is empty.
+
+    `ceiling` is the time now, when that is certain: nothing was recorded after it.
+    """
+    known: dict[str, Boot | None] = {}
+    with write_transaction(db):
+        rows = db.execute(
+            f"SELECT id, day, boot, boot_seconds, wall, occurred_at FROM outbox WHERE {_WAITS}"  # noqa: S608 - our own words
+            " AND boot IS NOT NULL"
+        ).fetchall()
+        for row_id, day, boot, seconds, wall, occurred_at in rows:
+            if boot not in known:
+                known[boot] = boots.find(db, boot)
+            reading = Reading(boot, seconds, datetime.fromisoformat(wall))
+            moment = true_time(reading, known[boot], ceiling)
+            right = put_right(datetime.fromisoformat(occurred_at), reading, moment)
+            told = right.isoformat() if right else ""
+            if told != day:
+                db.execute("UPDATE outbox SET day = ? WHERE id = ?", [told, row_id])
 
 
 def forget_learner(db: Database, learner_id: str) -> None:
@@ -279,6 +313,7 @@ def cut_batch(
     now: datetime | None = None,
     is_early: bool = False,
     with_nation: bool = False,
+    clock_quality: int = CLOCK_UNCONFIRMED,
 ) -> bool:
     """Number, seal and store the oldest events that may leave, in one transaction; False when none may.
 
@@ -290,6 +325,7 @@ def cut_batch(
         ids, batch = _next_batch(db, box_kid, today, is_early=is_early)
         if batch is None:
             return False
+        batch = replace(batch, clock_quality=clock_quality)
         if with_nation:
             batch = replace(batch, nation=tally.take(db, today))
         blob_id = secrets.token_bytes(16)
@@ -344,7 +380,9 @@ def find_next_envelope(db: Database, box_kid: bytes, *, now: datetime | None = N
         if ready is not None:
             return NextEnvelope(ready, is_ready=True, nation_weeks=weeks)
         _, waiting = _next_batch(db, box_kid, today, is_early=True, are_days_over=True)
-        oldest = db.execute(f"SELECT min(day) FROM outbox WHERE {_WAITS}").fetchone()[0]  # noqa: S608 - our own words
+        oldest = db.execute(
+            f"SELECT min(day) FROM outbox WHERE day <> '' AND {_WAITS}"  # noqa: S608 - our own words
+        ).fetchone()[0]
         leaves_on = date.fromisoformat(oldest) + LONGEST_WAIT if oldest else None
         return NextEnvelope(waiting, leaves_on=leaves_on, nation_weeks=weeks)
 
@@ -413,6 +451,10 @@ def settle(db: Database, receipt: Receipt, signed: bytes) -> int | None:
 _WAITS = "batch_id IS NULL AND set_aside_by IS NULL"
 
 
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
 def _today(now: datetime | None) -> date:
     return (now or datetime.now(UTC)).astimezone(UTC).date()
 
@@ -432,11 +474,12 @@ def _next_batch(
         [today.isoformat() if over else "", MAX_EVENTS],
     ).fetchall()
     waiting = [
-        WaitingRow(AllowedRow(kind, date.fromisoformat(day), session_id, json.loads(fields)), learner_id)
+        WaitingRow(AllowedRow(kind, _day(day), session_id, json.loads(fields)), learner_id)
         for _, kind, day, session_id, fields, learner_id in rows
     ]
     coarse = generalise(waiting)
-    is_old = any(abs(today - date.fromisoformat(row[2])) >= LONGEST_WAIT for row in rows)
+    # A row whose day nobody knows has nothing to wait for.
+    is_old = any(day is None or abs(today - day) >= LONGEST_WAIT for day in (_day(row[2]) for row in rows))
     if not rows or not (is_early or is_old or keeps_its_days(coarse)):
         return [], None
     epoch, seq, number, previous, seed = db.execute(

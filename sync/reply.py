@@ -19,6 +19,7 @@ from sync.policy import MAX_POLICY_BYTES
 from sync.receipt import MAX_RECEIPT_BYTES
 
 MAGIC = "SR1"
+NONCE_BYTES = 8
 VERSION = 1
 # A stick that was long under way brings many receipts; more than these wait for the next one.
 MAX_RECEIPTS = 200
@@ -36,17 +37,17 @@ class Question:
     oldest_seq: int  # of the batches it holds no receipt for; `next_seq` when it holds them all
     policy_version: int  # 0: none
     keys_number: int  # of the newest list of keys it has; 0: none
+    nonce: bytes = b""  # drawn for this question; it comes back in the notice
 
     def to_bytes(self) -> bytes:
-        return cbor.write(
-            [VERSION, self.epoch, self.next_seq, self.oldest_seq, self.policy_version, self.keys_number]
-        )
+        numbers = [self.next_seq, self.oldest_seq, self.policy_version, self.keys_number]
+        return cbor.write([VERSION, self.epoch, *numbers, self.nonce])
 
 
 def read_question(data: bytes) -> Question:
     """Return the question if it has the right form."""
     try:
-        fields = cbor.array(cbor.read(data), 6)
+        fields = cbor.array(cbor.read(data), 7)
         cbor.whole(fields[0], VERSION, VERSION)
         return Question(
             cbor.octets(fields[1], EPOCH_BYTES),
@@ -54,6 +55,7 @@ def read_question(data: bytes) -> Question:
             cbor.whole(fields[3], 1, fields[2] if type(fields[2]) is int else 1),
             cbor.whole(fields[4]),
             cbor.whole(fields[5]),
+            _nonce(fields[6]),
         )
     except cbor.NotOurCbor as fault:
         raise ReplyMalformed from fault
@@ -68,10 +70,11 @@ class Notice:
     epoch: bytes  # the one that was asked about
     high: int  # the highest number stored of it; 0: nothing
     keys_number: int  # of the region's newest list of keys
+    nonce: bytes = b""  # of the question this answers: a time without it may be an old one
 
     def to_bytes(self) -> bytes:
         at = int(self.server_time.timestamp())
-        return cbor.write([VERSION, self.box_kid, at, self.epoch, self.high, self.keys_number])
+        return cbor.write([VERSION, self.box_kid, at, self.epoch, self.high, self.keys_number, self.nonce])
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def read_reply(data: bytes, receipt_public: bytes, box_kid: bytes) -> Reply:
 
 
 def _read_notice(body: bytes) -> Notice:
-    fields = cbor.array(cbor.read(body), 6)
+    fields = cbor.array(cbor.read(body), 7)
     cbor.whole(fields[0], VERSION, VERSION)
     return Notice(
         cbor.octets(fields[1], KID_BYTES),
@@ -124,4 +127,10 @@ def _read_notice(body: bytes) -> Notice:
         cbor.octets(fields[3], EPOCH_BYTES),
         cbor.whole(fields[4]),
         cbor.whole(fields[5]),
+        _nonce(fields[6]),
     )
+
+
+def _nonce(value: object) -> bytes:
+    nonce = cbor.octets(value)
+    return cbor.octets(nonce, NONCE_BYTES if nonce else 0)

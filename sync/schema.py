@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sync import outbox, policy, stick_book
+from sync import boots, outbox, policy, stick_book
 
-MIGRATIONS = (outbox.migrations, policy.migrations, stick_book.migrations)
+MIGRATIONS = (boots.migrations, outbox.migrations, policy.migrations, stick_book.migrations)

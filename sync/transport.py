@@ -229,6 +229,9 @@ def _read_to_end(response: urllib3.BaseHTTPResponse) -> bytes:
 
 
 def _read_offset(answer: _Answer, length: int) -> int:
+    # A line cut inside the headers; half a number is put right by the region.
+    if not answer.offset:
+        raise RegionUnreachable
     if not answer.offset.isdecimal() or int(answer.offset) > length:
         raise AnswerUnreadable
     return int(answer.offset)

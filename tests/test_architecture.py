@@ -64,6 +64,7 @@ PURE = (
     "sync/batch.py",
     "sync/budget.py",
     "sync/cbor.py",
+    "sync/clock.py",
     "sync/disclosure.py",
     "sync/event.py",
     "sync/generalise.py",

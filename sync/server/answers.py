@@ -12,17 +12,25 @@ from sync.server.store import Box, Store
 
 
 def answer_receipts(
-    store: Store, region: Region, box: Box, epoch: bytes, receipts: Sequence[bytes], now: datetime
+    store: Store,
+    region: Region,
+    box: Box,
+    epoch: bytes,
+    receipts: Sequence[bytes],
+    now: datetime,
+    nonce: bytes = b"",
 ) -> bytes:
     """Return the reply to envelopes that are stored."""
-    return write_reply(_notice(store, box, epoch, now), receipts, store.find_policy(), region.keys.receipts)
+    return write_reply(
+        _notice(store, box, epoch, now, nonce), receipts, store.find_policy(), region.keys.receipts
+    )
 
 
 def answer_question(store: Store, region: Region, box: Box, question: Question, now: datetime) -> bytes:
     """Return what is new for a box: its missing receipts too, for they may have been lost on the way."""
     store.touch_box(box, now)
     receipts = missed_receipts(store, region, box, question)
-    return answer_receipts(store, region, box, question.epoch, receipts, now)
+    return answer_receipts(store, region, box, question.epoch, receipts, now, question.nonce)
 
 
 def missed_receipts(store: Store, region: Region, box: Box, question: Question) -> list[bytes]:
@@ -31,5 +39,5 @@ def missed_receipts(store: Store, region: Region, box: Box, question: Question) 
     return [sign_for(row, box, region.keys) for row in rows]
 
 
-def _notice(store: Store, box: Box, epoch: bytes, now: datetime) -> Notice:
-    return Notice(box.kid, now.replace(microsecond=0), epoch, store.highest_seq(box, epoch), 0)
+def _notice(store: Store, box: Box, epoch: bytes, now: datetime, nonce: bytes) -> Notice:
+    return Notice(box.kid, now.replace(microsecond=0), epoch, store.highest_seq(box, epoch), 0, nonce)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sync import outbox
+from sync import outbox, schema
 from sync.database import migrate, open_database, write_transaction
 from sync.errors import (
     DatabaseDamaged,
@@ -32,7 +32,7 @@ def question(text: str = "What is a prime number?") -> Event:
 
 def test_event_and_fact_disappear_together_when_the_lesson_fails(tmp_path: Path) -> None:
     db = open_database(tmp_path / "box.sqlite")
-    migrate(db, outbox.migrations)
+    migrate(db, *schema.MIGRATIONS)
     with pytest.raises(RuntimeError, match="power"), db.atomic():
         outbox.add(db, question())
         raise RuntimeError("power")
@@ -45,7 +45,7 @@ def test_event_and_fact_disappear_together_when_the_lesson_fails(tmp_path: Path)
 
 def test_event_outside_a_transaction_is_refused(tmp_path: Path) -> None:
     db = open_database(tmp_path / "box.sqlite")
-    migrate(db, outbox.migrations)
+    migrate(db, *schema.MIGRATIONS)
     with pytest.raises(EventOutsideTransaction):
         outbox.add(db, question())
     db.close()
@@ -53,7 +53,7 @@ def test_event_outside_a_transaction_is_refused(tmp_path: Path) -> None:
 
 def test_outbox_row_holds_no_name_and_no_text(tmp_path: Path) -> None:
     db = open_database(tmp_path / "box.sqlite")
-    migrate(db, outbox.migrations)
+    migrate(db, *schema.MIGRATIONS)
     with db.atomic():
         outbox.add(db, question("Жай сан деген не?"))
     row = next(iter(db.query("SELECT * FROM outbox")))
@@ -72,8 +72,8 @@ def test_outbox_row_holds_no_name_and_no_text(tmp_path: Path) -> None:
 
 def test_two_processes_may_migrate_at_once(tmp_path: Path) -> None:
     first, second = (open_database(tmp_path / "box.sqlite") for _ in range(2))
-    migrate(first, outbox.migrations)
-    migrate(second, outbox.migrations)
+    migrate(first, *schema.MIGRATIONS)
+    migrate(second, *schema.MIGRATIONS)
     assert first.execute("SELECT count(*) FROM sync_state").fetchone() == (1,)
     first.close()
     second.close()
