@@ -88,6 +88,9 @@ def _set_up_templates(app: Flask) -> None:
     app.jinja_env.globals.update(contest_of=review.contest_of, contest_now=context.now)
     app.jinja_env.globals.update(ai_mark=labels.MARK, ai_source=labels.SOURCE)
     app.jinja_env.filters["why_stopped"] = _why_stopped
+    app.jinja_env.globals["seconds_of"] = lambda milliseconds: languages.decimal(
+        context.language(), milliseconds / 1000
+    )
     # The version in a file's address lets a browser keep the file and still see a new one.
     app.context_processor(
         lambda: {

@@ -284,6 +284,13 @@ class StopSetAbove(ApplianceError):
     hint = N_("Ask the first teacher of this box.")
 
 
+class StopSetAlready(ApplianceError):
+    key = "stop_set_already"
+    status = 409
+    message = N_("AI is paused for the class already, so there is nothing to try.")
+    hint = N_("Let AI go on first, then run the drill.")
+
+
 class LearnerStopped(ApplianceError):
     """What a learner reads while stopped; no blame, and something to do. So the other three."""
 

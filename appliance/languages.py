@@ -12,6 +12,7 @@ from pathlib import Path
 from babel import negotiate_locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
 from appliance.errors import N_
@@ -64,3 +65,8 @@ def of_terminal(environment: Mapping[str, str]) -> str:
 def render(code: str, sentence: str, params: dict[str, object]) -> str:
     """Return an error's sentence in a language."""
     return translations(code).gettext(sentence) % params
+
+
+def decimal(code: str, number: float) -> str:
+    """Return a number with one decimal, as it is written in a language: 0.4, 0,4."""
+    return format_decimal(number, "0.0", locale=code)

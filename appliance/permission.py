@@ -59,9 +59,9 @@ def find_stop(db: Database, learner: Learner) -> ApplianceError | None:
 
 
 def stopped_learners(db: Database, school_class_id: str) -> set[str]:
-    """Return the learners of a class for whom AI is stopped now, in two queries whatever the class."""
+    """Return the learners of a class for whom AI is stopped now, in a few queries whatever the class."""
     everyone = {learner.id for learner in roster.learners(db, school_class_id)}
-    if stops.region_has_stopped(db):
+    if in_exam(db, school_class_id) or stops.region_has_stopped(db):
         return everyone
     there = stops.of_class(db, school_class_id)
     if any(stop.learner_id is None for stop in there):

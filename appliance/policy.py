@@ -4,6 +4,7 @@ A decision is returned, not raised, so that a page, a report and a test read the
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from appliance.errors import (
     ApplianceError,
@@ -22,6 +23,9 @@ MAX_QUESTION_CHARACTERS = 2_000
 MAX_OPEN_QUESTIONS = 2
 # From the narrowest to the widest: who may stop a wider circle may also lift what a narrower one set.
 LEVELS = ("learner", "school_class", "school", "region")
+
+# A stop that nobody ever tried is a hope. Once in a month of lessons, whichever month it is.
+DRILL_PERIOD = timedelta(days=31)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,13 @@ def decide_lift(actor: Actor, target: Target, set_by: str) -> Decision:
     if LEVELS.index(authority) < LEVELS.index(set_by):
         return Decision(StopSetAbove())
     return Decision()
+
+
+def is_drill_due(last: datetime | None, first_lesson: datetime | None, now: datetime) -> bool:
+    """Return whether the class should try its stop again; a class that has had no lesson need not."""
+    since = last or first_lesson
+    # A last drill in the future means that the clock was set back: then nobody knows how long it is ago.
+    return since is not None and not timedelta(0) <= now - since <= DRILL_PERIOD
 
 
 def is_broken(text: str) -> bool:

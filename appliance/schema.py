@@ -3,8 +3,8 @@
 Each table has one module that writes it: `roster` (school_class, learner), `access` (teacher, login,
 failed_try), `pictures` (picture_code), `cards` (card), `accommodations` (accommodation), `sessions`
 (session), `events` (event), `questions` (question), `tasks` (task, attempt), `hand_back` (hand_back),
-`review` (contest), `deletion` (deletion), `stops` (stop), `exam` (exam, exam_record). Times are ISO
-8601 in UTC.
+`review` (contest), `deletion` (deletion), `stops` (stop, stop_drill), `exam` (exam, exam_record). Times are
+ISO 8601 in UTC.
 """
 
 from sqlite_utils import Database
@@ -282,3 +282,22 @@ EXAMS = (
 def deletions_are_cleaned(db: Database) -> None:
     # NULL until the file was made anew: a box that lost power in between does it at its next start.
     db.execute("ALTER TABLE deletion ADD COLUMN cleaned_at TEXT")
+
+
+@migrations()
+def drills(db: Database) -> None:
+    for statement in DRILLS:
+        db.execute(statement)
+
+
+DRILLS = (
+    # From the tap until the last answer had been let go; NULL when somebody still wrote after the wait.
+    "ALTER TABLE stop ADD COLUMN quiet_ms INTEGER",
+    """CREATE TABLE stop_drill (
+        id INTEGER PRIMARY KEY,
+        school_class_id TEXT NOT NULL REFERENCES school_class(id) ON DELETE CASCADE,
+        at TEXT NOT NULL,
+        questions INTEGER NOT NULL,
+        quiet_ms INTEGER
+    ) STRICT""",
+)

@@ -1,7 +1,8 @@
-"""Stops: AI is off for one learner, a class or the school until somebody lifts it. The only writer of `stop`.
+"""Stops: AI is off for one learner, a class or the school until somebody lifts it; and the drill of it.
 
-A stop is a row, so no power cut lifts it. The region's stop comes in its signed policy and is only read
-here. Who may set or lift is decided in `policy`; what a stop ends is decided in `permission`.
+The only writer of `stop` and `stop_drill`. A stop is a row, so no power cut lifts it. The region's stop
+comes in its signed order and is only read here. Who may set or lift is decided in `policy`; what a stop
+ends is decided in `permission`.
 """
 
 import secrets
@@ -10,10 +11,11 @@ from datetime import datetime
 
 from sqlite_utils import Database
 
-from appliance import policy
+from appliance import events, policy
 from appliance.policy import Actor, Target
 from appliance.roster import Learner
 from sync import policy as region_policy
+from sync.event import Event, Value
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,18 @@ class Stop:
     learner_id: str | None
     set_by: str  # the authority, "school_class" or "school"; never a person
     set_at: datetime
+    quiet_ms: int | None = None  # from the tap until the last answer was let go
 
     @property
     def target(self) -> Target:
         return Target(self.school_class_id, self.learner_id)
+
+
+@dataclass(frozen=True)
+class Drill:
+    at: datetime
+    questions: int
+    quiet_ms: int | None  # None: somebody still wrote when the wait was over
 
 
 def actor_of(db: Database, teacher_id: str, school_class_id: str) -> Actor:
@@ -56,6 +66,45 @@ def set_stop(db: Database, actor: Actor, target: Target, *, now: datetime) -> St
     if policy.LEVELS.index(authority) > policy.LEVELS.index(there.set_by):
         db.execute("UPDATE stop SET set_by = ? WHERE id = ?", [authority, there.id])
     return there
+
+
+def record_set(db: Database, stop: Stop, questions: int, quiet_ms: int | None, *, now: datetime) -> None:
+    """Keep how fast it was, and tell the region that a class was stopped; of one learner nothing is told."""
+    db.execute("UPDATE stop SET quiet_ms = ? WHERE id = ?", [quiet_ms, stop.id])
+    if stop.level != "learner":
+        fields: dict[str, Value] = {"level": stop.level, "questions": questions}
+        events.record(db, Event("stop_set", now, stop.id, None, fields))
+
+
+def record_drill(
+    db: Database, school_class_id: str, questions: int, quiet_ms: int | None, *, now: datetime
+) -> None:
+    db.table("stop_drill").insert(
+        {
+            "school_class_id": school_class_id,
+            "at": now.isoformat(),
+            "questions": questions,
+            "quiet_ms": quiet_ms,
+        }
+    )
+    events.record(db, Event("stop_drill", now, secrets.token_hex(8), None, {"quiet_ms": quiet_ms}))
+
+
+def drills(db: Database, school_class_id: str, *, newest: int) -> list[Drill]:
+    """Return the latest drills of a class, the newest first."""
+    rows = db.query(
+        "SELECT at, questions, quiet_ms FROM stop_drill WHERE school_class_id = ? ORDER BY id DESC LIMIT ?",
+        [school_class_id, newest],
+    )
+    return [Drill(datetime.fromisoformat(row["at"]), row["questions"], row["quiet_ms"]) for row in rows]
+
+
+def is_drill_due(db: Database, school_class_id: str, *, now: datetime) -> bool:
+    last = drills(db, school_class_id, newest=1)
+    sql = "SELECT min(opened_at) AS first FROM session WHERE school_class_id = ?"
+    first = next(iter(db.query(sql, [school_class_id])))["first"]
+    first_lesson = datetime.fromisoformat(first) if first else None
+    return policy.is_drill_due(last[0].at if last else None, first_lesson, now)
 
 
 def lift(db: Database, actor: Actor, target: Target, *, now: datetime) -> bool:
@@ -101,7 +150,7 @@ def region_has_stopped(db: Database) -> bool:
     return order is not None and order.stop
 
 
-_STOP = "id, level, school_class_id, learner_id, set_by, set_at"
+_STOP = "id, level, school_class_id, learner_id, set_by, set_at, quiet_ms"
 _TARGET = "coalesce(learner_id, school_class_id, '')"
 
 

@@ -19,6 +19,7 @@ class FakeEngine:
         self.words = ["Think ", "of ", "numbers ", "with ", "two ", "divisors."]
         self.phase = "ok"
         self.is_stand_in = False  # answers as Ollama does: no /health, but a list of models
+        self.is_silent = False  # hangs: while held, not even a sign of life
         self.breaks: list[int] = []  # for each coming request, words until the line breaks
         self.refuse_with: str | None = None  # error code of a 400
         self.requests: list[dict[str, Any]] = []
@@ -66,7 +67,8 @@ class FakeEngine:
         breaks_at = self.breaks.pop(0) if self.breaks else None
         for number, word in enumerate(self.words):
             while number >= self._free_words and not self._may_write.wait(0.05):
-                yield ": waiting 1 7"
+                if not self.is_silent:
+                    yield ": waiting 1 7"
             if number == breaks_at:
                 return
             yield "data: " + json.dumps({"id": "answer-1", "choices": [{"delta": {"content": word}}]})

@@ -11,6 +11,7 @@ from appliance import access, questions, roster, sessions
 from appliance.access import Login
 from appliance.database import saving
 from appliance.errors import N_, ApplianceError, FieldMissing, WrongPin
+from appliance.web import control
 from appliance.web.context import (
     LOGIN_COOKIE,
     address,
@@ -72,6 +73,7 @@ def view() -> ResponseReturnValue:
         link=link,
         qr=qr(link),
         parts=drawn_parts(db(), school_class),
+        controls=control.look(db(), school_class),
     )
 
 

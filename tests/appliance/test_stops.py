@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from appliance import access, roster, stops
+from appliance import policy as policy_of_the_box
 from appliance.database import connection, saving
 from sync import policy
 from sync.keys import SigningKey
@@ -173,3 +174,93 @@ def test_a_stop_of_the_region_ends_what_runs_and_no_teacher_lifts_it(
         policy.accept(db, policy.sign_policy(replace(order, version=2, stop=False), key), key.public, region)
     engine.go_on()
     assert aigerim.ask("Now?").status_code == 303
+
+
+def test_a_drill_stops_measures_and_lets_go_on(
+    classroom: Classroom, engine: FakeEngine, dana: Browser, aigerim: Browser
+) -> None:
+    engine.hold()
+    aigerim.ask("Interrupted?")
+    wait_until(lambda: engine.requests)
+    assert dana.post("/teacher/drill").status_code == 303
+    drill = classroom.rows("SELECT questions, quiet_ms FROM stop_drill")[0]
+    assert drill["questions"] == 1
+    assert 0 <= drill["quiet_ms"] < 2000
+    assert classroom.value("SELECT count(*) FROM stop WHERE lifted_at IS NULL") == 0
+    assert "Quiet after" in dana.page("/teacher/stops")
+    engine.go_on()
+    assert aigerim.ask("Again?").status_code == 303
+
+
+def test_a_drill_that_finds_no_quiet_says_so(
+    classroom: Classroom, engine: FakeEngine, dana: Browser, aigerim: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.web.control.QUIET_SECONDS", 0.2)
+    engine.is_silent = True
+    engine.hold()
+    aigerim.ask("Hung?")
+    wait_until(lambda: engine.requests)
+    dana.post("/teacher/drill")
+    assert classroom.value("SELECT quiet_ms FROM stop_drill") is None
+    assert "not in time" in dana.page("/teacher/stops")
+    assert "paused AI" in aigerim.page(), "what the learner sees does not wait for the engine"
+    engine.go_on()
+
+
+def test_no_drill_while_a_stop_or_an_exam_holds(classroom: Classroom, dana: Browser) -> None:
+    dana.post("/teacher/stop")
+    assert dana.post("/teacher/drill").status_code == 409
+    assert classroom.value("SELECT count(*) FROM stop WHERE lifted_at IS NULL") == 1
+    dana.post("/teacher/stop", {"wish": "lift"})
+    dana.post("/teacher/exam", {"minutes": "15"})
+    assert dana.post("/teacher/drill").status_code == 409
+
+
+def test_the_drill_is_asked_for_a_month_after_the_first_lesson_and_after_each_drill() -> None:
+    month = policy_of_the_box.DRILL_PERIOD
+    day = timedelta(days=1)
+    due = policy_of_the_box.is_drill_due
+    assert not due(None, None, NOW), "a class that never had a lesson"
+    assert not due(None, NOW, NOW + month)
+    assert due(None, NOW, NOW + month + day)
+    assert not due(NOW + month, NOW, NOW + 2 * month)
+    assert due(NOW + month, NOW, NOW + 2 * month + day)
+    assert due(NOW, NOW, NOW - day), "a clock that was set back knows nothing"
+
+
+def test_the_teachers_page_reminds_of_the_drill(classroom: Classroom, dana: Browser) -> None:
+    assert "stop drill is due" not in dana.page("/teacher")
+    with connection(classroom.database) as db, saving(db):
+        db.execute("UPDATE session SET opened_at = '2025-09-01T08:00:00+00:00'")
+    assert "stop drill is due" in dana.page("/teacher")
+    dana.post("/teacher/drill")
+    assert "stop drill is due" not in dana.page("/teacher")
+
+
+def test_the_top_of_the_page_says_what_is_stopped_and_offers_to_lift_it(
+    classroom: Classroom, dana: Browser, erlan: Browser, aigerim: Browser
+) -> None:
+    assert "Stop AI for the class" in dana.page("/teacher")
+    dana.post("/teacher/stop")
+    page = dana.page("/teacher")
+    assert "AI is paused for the class." in page
+    assert "All was quiet after 0." in page
+    assert "Let AI go on for the class" in page
+    dana.post("/teacher/stop", {"level": "learner", "learner": learner_id(classroom, "Bolat"), "back": "1"})
+    assert "AI is paused for Bolat." in dana.page("/teacher")
+    dana.post("/teacher/stop", {"level": "school"})
+    page = erlan.page("/teacher")
+    assert "AI is paused in the whole school." in page
+    assert "Let AI go on in the school" not in page
+    assert "The first teacher of this box lifts it." in page
+    assert "The whole school" not in erlan.page("/teacher/stops")
+
+
+def test_the_region_counts_stops_of_classes_but_never_of_a_learner(
+    classroom: Classroom, dana: Browser
+) -> None:
+    dana.post("/teacher/stop", {"level": "learner", "learner": learner_id(classroom, "Bolat")})
+    dana.post("/teacher/stop")
+    rows = classroom.rows("SELECT kind, learner_id, fields FROM event WHERE kind LIKE 'stop%'")
+    assert [row["kind"] for row in rows] == ["stop_set"]
+    assert rows[0]["learner_id"] is None
