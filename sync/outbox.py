@@ -339,9 +339,10 @@ def cut_batch(
                 *(blob_id, sha256, batch.to_bytes(), batch.nation or None, sealed),
             ],
         )
-        # Sealed, a row needs no learner any more.
+        # Sealed, a row needs no learner and no time any more.
         db.conn.executemany(
-            "UPDATE outbox SET batch_id = ?, learner_id = NULL WHERE id = ?",
+            "UPDATE outbox SET batch_id = ?, learner_id = NULL, boot = NULL, boot_seconds = NULL,"
+            " wall = NULL, occurred_at = NULL WHERE id = ?",
             ((cursor.lastrowid, row_id) for row_id in ids),
         )
         # A fresh seed: what numbered these sessions is forgotten with this commit.

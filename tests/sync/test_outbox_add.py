@@ -57,6 +57,9 @@ def test_outbox_row_holds_no_name_and_no_text(tmp_path: Path) -> None:
     with db.atomic():
         outbox.add(db, question("Жай сан деген не?"))
     row = next(iter(db.query("SELECT * FROM outbox")))
+    # The machine's clocks: local as well, to put the day right before it is sealed.
+    clocks = {name: row.pop(name) for name in ("boot", "boot_seconds", "wall", "occurred_at")}
+    assert clocks["occurred_at"] == NOON.isoformat()
     assert row == {
         "id": 1,
         "kind": "question_asked",
