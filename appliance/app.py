@@ -1,5 +1,6 @@
 """Put the classroom's pages together: one factory, everything they need handed in."""
 
+from datetime import datetime
 from importlib.metadata import version
 
 from flask import Flask, Response, request
@@ -18,6 +19,7 @@ from appliance.web import (
     now,
     people,
     reading,
+    reports,
     review,
     setup,
     stored,
@@ -58,6 +60,7 @@ def create_app(services: Services) -> Flask:
         now,
         people,
         reading,
+        reports,
         review,
         setup,
         stored,
@@ -84,6 +87,7 @@ def _set_up_templates(app: Flask) -> None:
     app.jinja_env.filters["render"] = render
     app.jinja_env.filters["clock"] = now.clock
     app.jinja_env.filters["day"] = now.day
+    app.jinja_env.filters["moment"] = datetime.fromisoformat
     app.jinja_env.globals["progress_of"] = lambda question_id: context.services().board.progress(question_id)
     app.jinja_env.globals.update(contest_of=review.contest_of, contest_now=context.now)
     app.jinja_env.globals.update(ai_mark=labels.MARK, ai_source=labels.SOURCE)

@@ -43,6 +43,16 @@ def waits(seconds: Sequence[int], label: str) -> Markup:
     return _svg("waits", max(1, len(seconds) * (WAIT_HEIGHT + GAP) - GAP), label, parts)
 
 
+def minutes_band(with_ai: Sequence[bool], label: str) -> Markup:
+    """Return a lesson as a row of minutes, those with AI in another colour."""
+    width = WIDTH / max(1, len(with_ai))
+    parts = [
+        _rectangle("with-ai" if is_with else "track", number * width, 0, max(width - 1, 1), BAND_HEIGHT)
+        for number, is_with in enumerate(with_ai)
+    ]
+    return _svg("band", BAND_HEIGHT, label, parts)
+
+
 def _rectangle(name: str, x: float, y: float, width: float, height: float) -> Markup:
     return Markup('<rect class="{}" x="{:.1f}" y="{:.0f}" width="{:.1f}" height="{:.0f}" rx="4"/>').format(
         name, x, y, max(width, 1.0), height

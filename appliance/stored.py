@@ -35,6 +35,7 @@ EVENTS = {
     "hand_back": N_("The tutor stepped back for a person"),
     "learner_joined": N_("A learner came in"),
     "question_asked": N_("A question was asked"),
+    "question_refused": N_("A question was refused by a rule"),
     "session_closed": N_("A lesson was closed"),
     "session_opened": N_("A lesson was opened"),
     "stop_drill": N_("Stopping the AI was practised"),

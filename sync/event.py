@@ -165,6 +165,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             is_counted=True,
             counted_by="result",
         ),
+        # The reason is for the report of the lesson; that somebody was refused tells the region enough.
+        "question_refused": Kind({"learner_name": STAYS, "reason": STAYS}),
         "hand_back": Kind({"hand_back_id": STAYS, "reason": HAND_BACK_REASON}, is_counted=True),
         # Of a class or the school, never of one learner: a stop for one makes no event at all. The region
         # counts that they happened, and nothing of them: what they hold could be read as a teacher's work.

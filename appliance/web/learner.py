@@ -6,15 +6,27 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import permission, policy, questions, sessions
+from appliance import events, permission, policy, questions, sessions
 from appliance.database import saving
-from appliance.errors import ApplianceError, ExamRunning, SessionNotOpen
+from appliance.errors import (
+    ApplianceError,
+    BrokenText,
+    ExamRunning,
+    QuestionEmpty,
+    QuestionTooLong,
+    SessionNotOpen,
+)
 from appliance.roster import Learner
 from appliance.web.context import db, form, language, learner, now, services
 from appliance.web.errors import sentences
 from appliance.web.stream import event_stream, follow_questions
+from sync.event import Event
 
 pages = Blueprint("learner", __name__)
+
+# What a learner mends alone; everything else that is refused was refused by a rule of the class.
+NOT_BY_RULE = (BrokenText, QuestionEmpty, QuestionTooLong)
+SERVER_FAULT = 500
 
 # What fits two screens of a phone; older ones stay in the box for the teacher's report.
 QUESTIONS_SHOWN = 10
@@ -54,9 +66,20 @@ def ask() -> ResponseReturnValue:
     except ApplianceError as error:
         if isinstance(error, ExamRunning):
             services().guard.count(asker.school_class_id, "page")
+        _note_refusal(asker, error)
         return _ask_page(asker, draft=text, submission=submission, error=error)
     services().assistant.wake()
     return redirect(url_for("learner.ask_form"), 303)
+
+
+def _note_refusal(asker: Learner, error: ApplianceError) -> None:
+    """A rule said no: the report of the lesson counts it. A form filled in badly is not counted."""
+    session = sessions.find_open_session(db(), asker.school_class_id)
+    if session is None or isinstance(error, NOT_BY_RULE) or error.status >= SERVER_FAULT:
+        return
+    fields = {"learner_name": asker.name, "reason": error.key}
+    with saving(db()):
+        events.record(db(), Event("question_refused", now(), session.id, asker.id, fields))
 
 
 @pages.get("/stream")

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from appliance import labels, permission, review, roster
 from appliance.database import connection, saving
-from appliance.errors import ApplianceError, NotFound, NothingToReplay
+from appliance.errors import ApplianceError, ExamRunning, NotFound, NothingToReplay
 from appliance.review import Contest, Why
 from appliance.roster import Learner
 from appliance.web.context import db, form, get_teacher_class, learner, login, now, services
@@ -108,6 +108,8 @@ def _get_readable(question_id: str) -> Why:
     if reader is not None:
         if reader.id != found.learner_id:
             raise NotFound
+        if permission.in_exam(db(), reader.school_class_id):
+            raise ExamRunning  # earlier answers are help, too
         return found
     return _get_of_class(question_id)
 

@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import deletion, labels, roster, stored
-from appliance.errors import ApplianceError, NotAllowed, NotConfirmed, NotFound
+from appliance import deletion, labels, permission, roster, stored
+from appliance.errors import ApplianceError, ExamRunning, NotAllowed, NotConfirmed, NotFound
 from appliance.roster import Learner
 from appliance.web.context import db, form, get_teacher_class, learner, login, now, services
 from appliance.web.errors import sentences
@@ -30,10 +30,9 @@ def for_everybody() -> ResponseReturnValue:
 
 @pages.get("/me")
 def mine() -> ResponseReturnValue:
-    reader = learner()
-    if reader is None:
+    if learner() is None:
         return redirect(url_for("entry.first"), 303)
-    return _personal_page(reader)
+    return _personal_page(_get_reader())
 
 
 @pages.get("/me/export.json")
@@ -81,6 +80,8 @@ def _get_reader() -> Learner:
     reader = learner()
     if reader is None:
         raise NotAllowed
+    if permission.in_exam(db(), reader.school_class_id):
+        raise ExamRunning  # earlier answers are help, too
     return reader
 
 
