@@ -400,6 +400,30 @@ def disclose_next(db: Database, box_kid: bytes, *, now: datetime | None = None) 
     )
 
 
+@dataclass(frozen=True)
+class SentBatch:
+    """A batch that was sealed, as the page shows it."""
+
+    seq: int
+    events: int
+    sha256: bytes
+    receipted_at: datetime | None  # the region's own clock; None while no receipt has come
+
+
+def sent_batches(db: Database, most: int) -> list[SentBatch]:
+    """Return the latest batches, newest first. What was set aside was never sent."""
+    with translated_faults():
+        rows = db.execute(
+            "SELECT seq, events, sha256, receipted_at FROM batch WHERE set_aside_by IS NULL"
+            " ORDER BY id DESC LIMIT ?",
+            [most],
+        ).fetchall()
+    return [
+        SentBatch(seq, events, sha256, datetime.fromisoformat(at).astimezone(UTC) if at else None)
+        for seq, events, sha256, at in rows
+    ]
+
+
 def find_next_batch(db: Database, box_kid: bytes, *, now: datetime | None = None) -> Batch | None:
     """Return what the next envelope holds, when there is one."""
     return find_next_envelope(db, box_kid, now=now).batch

@@ -1,5 +1,6 @@
 """What programs ask the box: its health, and the description of its JSON routes."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from flask import Blueprint, jsonify
@@ -41,6 +42,31 @@ def description() -> dict[str, object]:
                     },
                 }
             },
+            "/leaves.json": {
+                "get": {
+                    "summary": "What leaves this school next, row by row and byte by byte; no log-in",
+                    "responses": {
+                        "200": _json(
+                            "`envelope` is null when nothing of a finished day waits.",
+                            {
+                                "is_sealed": {"type": "boolean"},
+                                "state": {"type": "string", "enum": ["nothing", "waits", "ready", "sealed"]},
+                                "leaves_on": {"type": ["string", "null"], "format": "date"},
+                                "envelope": {"type": ["object", "null"]},
+                                "nation": {"type": ["object", "null"]},
+                                "nation_weeks": {
+                                    "type": "array",
+                                    "items": {"type": "string", "format": "date"},
+                                },
+                                "sealed_bytes": {"type": ["integer", "null"]},
+                                "sealed_sha256": {"type": ["string", "null"]},
+                                "clear_bytes": {"type": "string", "description": "hexadecimal"},
+                            },
+                        ),
+                        "default": problem,
+                    },
+                }
+            },
             "/openapi.json": {
                 "get": {
                     "summary": "This document",
@@ -63,9 +89,9 @@ _TEXT = {"type": "string"}
 _PROBLEM = {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT, "code": _TEXT}
 
 
-def _schema(properties: dict[str, dict[str, str]]) -> dict[str, object]:
+def _schema(properties: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def _json(text: str, properties: dict[str, dict[str, str]]) -> dict[str, object]:
+def _json(text: str, properties: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
     return {"description": text, "content": {"application/json": {"schema": _schema(properties)}}}
