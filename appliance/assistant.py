@@ -146,7 +146,7 @@ class Assistant:
         now = datetime.now(UTC)
         with connection(self._database) as db:
             learner = roster.find_learner(db, question.learner_id)
-            refusal = permission.find_stop(db, learner) if learner else None
+            refusal = permission.find_end(db, learner, now=now) if learner else None
             if refusal is not None:
                 with saving(db):
                     questions.stop(db, question, error=refusal.key, now=now)

@@ -291,6 +291,48 @@ class StopSetAlready(ApplianceError):
     hint = N_("Let AI go on first, then run the drill.")
 
 
+class NoSuchRule(ApplianceError):
+    key = "no_such_rule"
+    status = 400
+    message = N_("There is no such rule.")
+    hint = N_("Choose from the lists on the page.")
+
+
+class RuleTimeWrong(ApplianceError):
+    key = "rule_time_wrong"
+    status = 400
+    message = N_("The times of this rule do not fit.")
+    hint = N_("Give both times, such as 08:00 and 08:45, the earlier one first, or none.")
+
+
+class TooManyRules(ApplianceError):
+    key = "too_many_rules"
+    status = 400
+    message = N_("A class can have at most %(limit)d rules.")
+    hint = N_("Remove some first.")
+
+
+class RuleOff(ApplianceError):
+    key = "rule_off"
+    status = 409
+    message = N_("AI is off now: that is a rule of your class.")
+    hint = N_("Go on with your book, or ask your teacher. Your text stays here.")
+
+
+class RuleOffUntil(ApplianceError):
+    key = "rule_off_until"
+    status = 409
+    message = N_("AI is off until %(until)s: that is a rule of your class.")
+    hint = N_("Go on with your book, or ask your teacher. Your text stays here.")
+
+
+class MinutesUsed(ApplianceError):
+    key = "minutes_used"
+    status = 409
+    message = N_("Your %(limit)d minutes of AI for today are used up.")
+    hint = N_("Go on with your book, a classmate or your teacher. Tomorrow you have new minutes.")
+
+
 class LearnerStopped(ApplianceError):
     """What a learner reads while stopped; no blame, and something to do. So the other three."""
 

@@ -1,7 +1,7 @@
 """May this learner use AI now, and how? The one question that pages and the assistant both ask.
 
 It is asked when a question is sent and again when it is claimed; `end_refused` asks it for whatever is
-open. Reads exams and stops; writes nothing but the end of questions.
+open. Reads exams, stops and rules; writes nothing but the end of questions.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,16 @@ from datetime import datetime
 
 from sqlite_utils import Database
 
-from appliance import exam, questions, roster, stops
+from appliance import exam, questions, roster, rules, stops
 from appliance.errors import (
     ApplianceError,
     ClassStopped,
     ExamRunning,
     LearnerStopped,
+    MinutesUsed,
     RegionStopped,
+    RuleOff,
+    RuleOffUntil,
     SchoolStopped,
 )
 from appliance.questions import Question
@@ -31,16 +34,35 @@ STOPPED: dict[str, type[ApplianceError]] = {
 
 @dataclass(frozen=True)
 class Permission:
-    """`mode` is open, hints or off; with "off", `refusal` says why and what to do instead."""
+    """`mode` is open, hints or off; `refusal` says why not, and what to do instead."""
 
     mode: str = "open"
     refusal: ApplianceError | None = None
+    minutes_left: int | None = None  # today; None = no limit
 
 
-def look(db: Database, learner: Learner, *, now: datetime) -> Permission:  # noqa: ARG001 - rules will look at the time
-    """Return what this learner may do with AI at this moment."""
+def look(db: Database, learner: Learner, *, now: datetime) -> Permission:
+    """Return what this learner may do with AI at this moment: stops first, then the class's rules."""
     refusal = find_stop(db, learner)
-    return Permission("off", refusal) if refusal else Permission()
+    if refusal is not None:
+        return Permission("off", refusal)
+    rule = rules.look(db, learner, now=now)
+    if rule.mode == "off":
+        return Permission("off", RuleOffUntil(until=f"{rule.until:%H:%M}") if rule.until else RuleOff())
+    if rule.minutes_left == 0:
+        return Permission("off", MinutesUsed(limit=rule.limit), 0)
+    return Permission(rule.mode, None, rule.minutes_left)
+
+
+def find_end(db: Database, learner: Learner, *, now: datetime) -> ApplianceError | None:
+    """Return why a question that waited must not be answered any more.
+
+    Minutes do not count here: the question itself may have taken the last one.
+    """
+    refusal = find_stop(db, learner)
+    if refusal is None and rules.look(db, learner, now=now).mode == "off":
+        return RuleOff()
+    return refusal
 
 
 def in_exam(db: Database, school_class_id: str) -> bool:
@@ -86,7 +108,7 @@ def end_refused(db: Database, *, now: datetime) -> list[str]:
 
 def find_reason(key: str | None) -> ApplianceError | None:
     """Return why a stopped question was stopped; None when the lesson was closed."""
-    reasons: list[type[ApplianceError]] = [ExamRunning, *STOPPED.values()]
+    reasons: list[type[ApplianceError]] = [ExamRunning, RuleOff, *STOPPED.values()]
     return next((reason() for reason in reasons if reason.key == key), None)
 
 

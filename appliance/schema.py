@@ -3,8 +3,8 @@
 Each table has one module that writes it: `roster` (school_class, learner), `access` (teacher, login,
 failed_try), `pictures` (picture_code), `cards` (card), `accommodations` (accommodation), `sessions`
 (session), `events` (event), `questions` (question), `tasks` (task, attempt), `hand_back` (hand_back),
-`review` (contest), `deletion` (deletion), `stops` (stop, stop_drill), `exam` (exam, exam_record). Times are
-ISO 8601 in UTC.
+`review` (contest), `deletion` (deletion), `stops` (stop, stop_drill), `exam` (exam, exam_record),
+`rules` (class_rule, class_limit, lesson_subject). Times are ISO 8601 in UTC.
 """
 
 from sqlite_utils import Database
@@ -299,5 +299,36 @@ DRILLS = (
         at TEXT NOT NULL,
         questions INTEGER NOT NULL,
         quiet_ms INTEGER
+    ) STRICT""",
+)
+
+
+@migrations()
+def class_rules(db: Database) -> None:
+    for statement in CLASS_RULES:
+        db.execute(statement)
+
+
+CLASS_RULES = (
+    # Minutes of the day, by the wall clock: a rule is read beside the timetable.
+    """CREATE TABLE class_rule (
+        id TEXT PRIMARY KEY,
+        school_class_id TEXT NOT NULL REFERENCES school_class(id) ON DELETE CASCADE,
+        mode TEXT NOT NULL CHECK (mode IN ('open', 'hints', 'off')),
+        subject TEXT NOT NULL DEFAULT '',
+        weekday INTEGER CHECK (weekday BETWEEN 0 AND 6),
+        begins INTEGER,
+        ends INTEGER,
+        CHECK ((begins IS NULL) = (ends IS NULL)),
+        CHECK (begins IS NULL OR 0 <= begins AND begins < ends AND ends < 1440)
+    ) STRICT""",
+    "CREATE INDEX class_rule_by_class ON class_rule(school_class_id)",
+    """CREATE TABLE class_limit (
+        school_class_id TEXT PRIMARY KEY REFERENCES school_class(id) ON DELETE CASCADE,
+        minutes INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE lesson_subject (
+        session_id TEXT PRIMARY KEY REFERENCES session(id) ON DELETE CASCADE,
+        subject TEXT NOT NULL
     ) STRICT""",
 )

@@ -43,6 +43,7 @@ PURE = (
     "appliance/numerals.py",
     "appliance/plainness.py",
     "appliance/policy.py",
+    "appliance/rule_matrix.py",
     "appliance/prompts.py",
     "appliance/rendering.py",
     "appliance/drawing.py",

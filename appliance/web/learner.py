@@ -107,7 +107,7 @@ def _ask_page(
     in_exam = permission.in_exam(db(), asker.school_class_id)
     if in_exam:
         shown = []
-    pause = permission.look(db(), asker, now=now()).refusal
+    permitted = permission.look(db(), asker, now=now())
     page = render_template(
         "ask.html",
         learner=asker,
@@ -121,6 +121,7 @@ def _ask_page(
         submission=submission or secrets.token_hex(8),
         problem=sentences(error) if error else None,
         in_exam=in_exam,
-        pause=sentences(pause) if pause and not error else None,
+        permitted=permitted,
+        pause=sentences(permitted.refusal) if permitted.refusal and not error else None,
     )
     return page, error.status if error else 200
