@@ -4,6 +4,7 @@ No log-in: parents read it from the QR code. Everything comes from the bytes tha
 (`sync.disclosure`). Only finished days are shown, so nobody can watch a lesson here.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -62,6 +63,7 @@ class Said:
     count: int
     kind: str | None
     when: tuple[str, str] | None  # a sentence and its day
+    lessons: int  # how many lessons the rows are told apart by; 0 when by none
     fields: tuple[tuple[str, str], ...]
 
 
@@ -70,12 +72,12 @@ def show() -> ResponseReturnValue:
     disclosure = _disclosure()
     link = class_link(request.host, services().addresses, services().port, "").split("/class/")[0]
     page = link + url_for("leaves.show")
-    groups = disclosure.groups
+    said = _said(disclosure.groups)
     return render_template(
         "leaves.html",
         next=disclosure,
-        groups=[_said(group) for group in groups[:MOST_GROUPS]],
-        more=max(0, len(groups) - MOST_GROUPS),
+        groups=said[:MOST_GROUPS],
+        more=max(0, len(said) - MOST_GROUPS),
         nation=_nation_rows(disclosure),
         lanes=[(LANES[lane.name], lane) for lane in lanes(_spent().weeks)],
         year=_spent().school_year,
@@ -124,14 +126,25 @@ def _spent() -> tally.Spent:
     return tally.spent(db(), datetime.now().astimezone().date())
 
 
-def _said(group: Group) -> Said:
-    told = dict(group.told)
+def _said(groups: Iterable[Group]) -> list[Said]:
+    """Put together what differs only in the lesson: its number means something in this envelope only."""
+    together: dict[tuple[tuple[str, str | int], ...], list[Group]] = {}
+    for group in groups:
+        same = tuple((name, value) for name, value in group.told.items() if name != "session")
+        together.setdefault((*same, ("lessons", "session" in group.told)), []).append(group)
+    said = [_sentence(alike) for alike in together.values()]
+    return sorted(said, key=lambda one: -one.count)
+
+
+def _sentence(alike: list[Group]) -> Said:
+    told = dict(alike[0].told)
+    lessons = len(alike) if told.pop("session", None) is not None else 0
     kind = told.pop("kind", None)
-    told.pop("session", None)  # a number that means something in this envelope only
     span = next((name for name in DAYS if name in told), None)
     when = (DAYS[span], _written(str(told.pop(span)))) if span else None
     fields = tuple((stored.FIELDS.get(name, name), _value(name, value)) for name, value in told.items())
-    return Said(group.count, stored.EVENTS.get(str(kind), str(kind)) if kind else None, when, fields)
+    event = stored.EVENTS.get(str(kind), str(kind)) if kind else None
+    return Said(sum(group.count for group in alike), event, when, lessons, fields)
 
 
 def _value(name: str, value: str | int) -> str:
