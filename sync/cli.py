@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import click
+from sqlite_utils import Database
 
-from sync import client, outbox, usb
+from sync import boots, client, line_book, outbox, policy, schedule, usb
 from sync.disclosure import Disclosure
 from sync.keys import device_id, get_device_key
 from sync.nation import NO_GRADE
@@ -59,11 +61,16 @@ def enrol_command(settings: SyncSettings, region_url: str, is_json: bool) -> Non
 @click.option(
     "--early", "is_early", is_flag=True, help="Do not wait for the week: less of each event leaves."
 )
+@click.option("--scheduled", "is_scheduled", is_flag=True, help="The timer's run: only in the box's turn.")
 @as_json
 @click.pass_obj
-def run_command(settings: SyncSettings, is_early: bool, is_json: bool) -> None:
+def run_command(settings: SyncSettings, is_early: bool, is_scheduled: bool, is_json: bool) -> None:
     """Send everything that may leave."""
-    report = client.run(settings, is_early=is_early)
+    outcome = schedule.run(settings, is_scheduled=is_scheduled, is_early=is_early)
+    report = outcome.report
+    if report is None:
+        _print({"skipped": outcome.skipped}, is_json, f"Not now: {outcome.skipped}.")
+        return
     rest = f"{report.waiting} wait for their week." if report.waiting else "Nothing waits."
     said = f"The region confirmed {report.events} events in {report.batches} batches. {rest}"
     _print(asdict(report), is_json, said)
@@ -78,6 +85,7 @@ def status_command(settings: SyncSettings, is_json: bool) -> None:
     db = client.open_outbox(settings)
     try:
         status = outbox.status(db)
+        way = _way_as_record(db, settings)
     finally:
         db.close()
     last = status.last_receipt_at.isoformat() if status.last_receipt_at else None
@@ -85,6 +93,7 @@ def status_command(settings: SyncSettings, is_json: bool) -> None:
         "last_receipt_at": last,
         "region": enrolment.region_name if enrolment else None,
         "box": enrolment.box_label if enrolment else None,
+        **way,
     }
     lines = [
         f"Region:       {enrolment.region_name} ({enrolment.region_url})"
@@ -94,13 +103,45 @@ def status_command(settings: SyncSettings, is_json: bool) -> None:
         f"On the way:   {status.sealed_events} events in {status.sealed_batches} sealed batches",
         f"Confirmed:    {status.receipted_events} events in {status.receipted_batches} batches",
         f"Last receipt: {last or 'none'}",
+        f"Order:        {way['order']['version'] or 'none'}{', STOP' if way['order']['stop'] else ''}",
+        f"Clock:        {way['clock']['at'][:16]} ({way['clock']['quality']})",
+        f"Line today:   {way['line']['day_up']} of {way['line']['day_up_limit']} bytes sent",
     ]
+    if way["last_stick"]:
+        stick = way["last_stick"]
+        lines.append(
+            f"Last stick:   {stick['written']} envelopes on it, {stick['confirmed']} batches confirmed"
+            f" {stick['fault'] or ''}".rstrip()
+        )
     if status.set_aside_events:
         lines.append(
             f"Set aside:    {status.set_aside_events} events, never sent: this card was copied or moved,"
             " and the machine before may send them"
         )
     _print(answer, is_json, "\n".join(lines))
+
+
+def _way_as_record(db: Database, settings: SyncSettings) -> dict[str, Any]:
+    """Return what the way to the region is like: the order, the clock, the budget, the last stick."""
+    order, moment, stick = policy.current(db), boots.now(db), usb.last_run(db)
+    limits = schedule.limits_in_force(db, settings)
+    used = line_book.usage(db, (moment.at or datetime.now(UTC)).date())
+    return {
+        "order": {"version": order.version if order else 0, "stop": order.stop if order else False},
+        "clock": {
+            "at": moment.at.isoformat() if moment.at else "",
+            "quality": moment.quality.name.lower(),
+        },
+        "line": asdict(used)
+        | {
+            "day": used.day.isoformat(),
+            "day_up_limit": limits.day_up_bytes,
+            "month_up_limit": limits.month_up_bytes,
+            "rate_kbit": limits.rate_kbit,
+            "failures": line_book.state(db).failures,
+        },
+        "last_stick": asdict(stick) | {"at": stick.at.isoformat()} if stick else None,
+    }
 
 
 @sync_group.command("show")

@@ -134,9 +134,14 @@ def enrol(settings: SyncSettings, region_url: str, code: str) -> Enrolment:
     enrolment = _read_enrolment(answer | {"region_url": url})
     if mark_of(_fingerprint(enrolment)) != typed.mark:
         raise WrongRegion
+    save_enrolment(settings, enrolment)
+    return enrolment
+
+
+def save_enrolment(settings: SyncSettings, enrolment: Enrolment) -> None:
+    """Keep the enrolment where `find_enrolment` looks for it."""
     content = json.dumps(_as_record(enrolment), indent=1).encode()
     save_private(settings.home / ENROLMENT_FILE, content, replace=True)
-    return enrolment
 
 
 def open_outbox(settings: SyncSettings) -> Database:
@@ -188,6 +193,7 @@ def send_all(
             if not cut_next(db, device, enrolment, now=now, is_early=is_early):
                 return RunReport(batches, events, outbox.status(db).waiting_events)
             continue
+        pause()
         try:
             reply = transport.send(waiting.sealed, pause)
         except BatchFork:

@@ -348,6 +348,12 @@ class WrongRegion(SyncError):
     hint = N_("Do not go on. Check the address and ask the operator for a new code.")
 
 
+class BudgetSpent(SyncError):
+    key = "budget_spent"
+    message = N_("The line may not carry more now (%(reason)s).")
+    hint = N_("The box keeps everything and goes on when its budget allows it.")
+
+
 # Sticks ----------------------------------------------------------------------------
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from sync import boots, outbox, policy, stick_book
+from sync import boots, line_book, outbox, policy, stick_book
 
-MIGRATIONS = (boots.migrations, outbox.migrations, policy.migrations, stick_book.migrations)
+MIGRATIONS = (
+    boots.migrations,
+    outbox.migrations,
+    policy.migrations,
+    stick_book.migrations,
+    line_book.migrations,
+)

@@ -11,6 +11,11 @@ class SyncSettings:
     """The box's side."""
 
     home: Path  # the one state folder of this machine (SANDYQ_HOME)
+    # The region orders the same; the smaller number counts, and 0 says nothing.
+    day_kilobytes: int = 0
+    month_kilobytes: int = 0
+    rate_kbit: int = 0
+    uses_metered: bool = False  # who pays for the line may allow it
 
     @property
     def database_path(self) -> Path:
