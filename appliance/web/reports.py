@@ -11,7 +11,7 @@ from appliance.errors import N_, ApplianceError
 from appliance.reports import LessonReport
 from appliance.web.context import db, get_teacher_class, language, now
 
-pages = Blueprint("reports", __name__, url_prefix="/teacher/reports")
+pages = Blueprint("reports", __name__, url_prefix="/teacher")
 
 # A school year has about 170 lessons of a subject; the list shows a term.
 LESSONS_SHOWN = 60
@@ -25,14 +25,19 @@ HAND_BACK_WORDS = {
 }
 
 
-@pages.get("")
+@pages.get("/reports")
 def lessons() -> ResponseReturnValue:
     school_class = get_teacher_class()
     found = reports.lessons(db(), school_class.id, newest=LESSONS_SHOWN)
     return render_template("reports.html", school_class=school_class, lessons=found)
 
 
-@pages.get("/<session_id>")
+@pages.get("/reports.json")
+def lessons_document() -> ResponseReturnValue:
+    return jsonify(lessons=reports.lessons(db(), get_teacher_class().id, newest=LESSONS_SHOWN))
+
+
+@pages.get("/reports/<session_id>")
 def lesson(session_id: str) -> ResponseReturnValue:
     report = _get(session_id)
     page = render_template(
@@ -45,7 +50,7 @@ def lesson(session_id: str) -> ResponseReturnValue:
     return _labelled(make_response(page))
 
 
-@pages.get("/<session_id>.csv")
+@pages.get("/reports/<session_id>.csv")
 def table(session_id: str) -> ResponseReturnValue:
     separator = ";" if language() in SEMICOLON_LANGUAGES else ","
     response = make_response(reports.as_csv(_get(session_id), separator))
@@ -54,7 +59,7 @@ def table(session_id: str) -> ResponseReturnValue:
     return _labelled(response)
 
 
-@pages.get("/<session_id>.json")
+@pages.get("/reports/<session_id>.json")
 def document(session_id: str) -> ResponseReturnValue:
     report = _get(session_id)
     fields = {name: value for name, value in asdict(report).items() if name not in ("asked", "minutes")}
