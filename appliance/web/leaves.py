@@ -78,7 +78,8 @@ def show() -> ResponseReturnValue:
         next=disclosure,
         groups=said[:MOST_GROUPS],
         more=max(0, len(said) - MOST_GROUPS),
-        nation=_nation_rows(disclosure),
+        nation=_nation_weeks(disclosure),
+        grades=range(NO_GRADE),
         lanes=[(LANES[lane.name], lane) for lane in lanes(_spent().weeks)],
         year=_spent().school_year,
         status=outbox.status(db()),
@@ -163,32 +164,24 @@ def _written(day: str) -> str:
 
 
 @dataclass(frozen=True)
-class NationRow:
-    """One grade's numbers of one week."""
+class NationWeek:
+    """One week's numbers: for each thing that is counted, those of all grades."""
 
-    week: str
-    grade: int | None
-    numbers: tuple[tuple[str, str, int], ...]  # the kind, the word it is split by, the number
+    monday: date
+    rows: tuple[tuple[str, str, tuple[int, ...]], ...]  # the kind, the word it is split by, the numbers
 
 
-def _nation_rows(disclosure: Disclosure) -> list[NationRow]:
+def _nation_weeks(disclosure: Disclosure) -> list[NationWeek]:
     section = disclosure.nation
     if section is None:
         return []
     size = len(section.cells)
     return [
-        NationRow(
-            week.monday.strftime("%d.%m.%Y"),
-            None if grade == NO_GRADE else grade,
-            tuple(
-                (*_cell(cell), number)
-                for cell, number in zip(
-                    section.cells, week.counts[grade * size : (grade + 1) * size], strict=True
-                )
-            ),
+        NationWeek(
+            week.monday,
+            tuple((*_cell(cell), week.counts[at::size]) for at, cell in enumerate(section.cells)),
         )
         for week in section.weeks
-        for grade in range(len(week.counts) // size)
     ]
 
 

@@ -102,7 +102,7 @@ def test_sealed_the_page_shows_the_very_bytes(classroom: Classroom, tmp_path: Pa
     assert told["sealed_sha256"] in page
     assert "It is sealed and goes with the next link" in page
     weeks = len(told["nation_weeks"])  # none in the holidays
-    assert f"{weeks / 2} of at most 17.0, in {weeks} weeks" in page
+    assert f"epsilon {weeks / 2} of at most 17.0, in {weeks} weeks" in page
     assert ("weekly numbers with chance added" in page) == bool(weeks)
 
 
