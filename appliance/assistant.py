@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +60,7 @@ class Assistant:
         return self._state
 
     def start(self) -> None:
-        self._guard.restore(self._database)
+        self._guard.settle(self._database)
         with connection(self._database) as db, saving(db):
             questions.release_all(db)
         self._dispatcher.start()
@@ -74,6 +75,8 @@ class Assistant:
         self._board.close()
         self._wake.set()
         self._dispatcher.join(STOP_SECONDS)
+        with suppress(DiskFull, DatabaseBusy):
+            self._guard.settle(self._database)
         self._writers.shutdown(wait=False, cancel_futures=True)
 
     def _dispatch(self) -> None:

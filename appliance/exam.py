@@ -35,6 +35,7 @@ class Exam:
     started_at: datetime
     ended_at: datetime | None
     is_sealed: bool
+    engine_refusals: int = -1  # the engine's own count at the last look; -1: not known yet
 
     def elapsed_at(self, now: Moment) -> float:
         return self.elapsed_seconds + gained_seconds(self.last, now)
@@ -101,6 +102,21 @@ def advance(db: Database, exam: Exam, *, now: Moment) -> Exam:
     assignments = ", ".join(f"{name} = ?" for name in columns)
     db.execute(f"UPDATE exam SET {assignments} WHERE id = ?", [*columns.values(), exam.id])  # noqa: S608
     return get(db, exam.id, exam.school_class_id)
+
+
+def note_engine(db: Database, exam: Exam, count: int, *, now: Moment) -> None:
+    """Write down what the engine has refused since the last look, of whichever class it was."""
+    new = new_engine_refusals(exam, count)
+    if new:
+        note(db, exam, "refused", {"door": "engine", "count": new}, now=now)
+    db.execute("UPDATE exam SET engine_refusals = ? WHERE id = ?", [count, exam.id])
+
+
+def new_engine_refusals(exam: Exam, count: int) -> int:
+    if exam.engine_refusals < 0:
+        return 0
+    # An engine that was started anew counts from nought.
+    return count - exam.engine_refusals if count >= exam.engine_refusals else count
 
 
 def needs_advance(exam: Exam, now: Moment) -> bool:
@@ -198,7 +214,7 @@ def get(db: Database, exam_id: str, school_class_id: str) -> Exam:
 
 _EXAM = (
     "id, school_class_id, planned_seconds, elapsed_seconds, boot, ticks, wall, started_at, ended_at, "
-    "seal IS NOT NULL AS is_sealed"
+    "seal IS NOT NULL AS is_sealed, engine_refusals"
 )
 
 
@@ -212,6 +228,7 @@ def _exam(row: Mapping[str, str]) -> Exam:
         started_at=datetime.fromisoformat(row["started_at"]),
         ended_at=datetime.fromisoformat(row["ended_at"]) if row["ended_at"] else None,
         is_sealed=bool(row["is_sealed"]),
+        engine_refusals=int(row["engine_refusals"]),
     )
 
 

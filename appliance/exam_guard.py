@@ -48,10 +48,10 @@ class ExamGuard:
         self._acting = threading.Lock()
         self._counting = threading.Lock()
         self._tries: Tries = Counter()
-        self._engine_refusals = -1  # the engine's own count at the last look; -1 = not known yet
 
-    def restore(self, database: Path) -> None:
-        """Before the first page: what was closed is closed again, whatever happened in between."""
+    def settle(self, database: Path) -> None:
+        """Before the first page: what was closed is closed again, whatever happened in between. And after
+        the last one: what was counted is written down."""
         with connection(database) as db:
             self.look(db, EngineState("down"))
 
@@ -65,10 +65,11 @@ class ExamGuard:
         with self._acting:
             try:
                 self._close(db, also=school_class_id)
-                engine = self._engine_word()
-                now = read_moment()
+                state, now = self._client.state(), read_moment()
                 with saving(db):
-                    begun = exam.start(db, school_class_id, minutes, engine, now=now)
+                    begun = exam.start(db, school_class_id, minutes, self._engine_word(state), now=now)
+                    if state.phase == "ready":
+                        exam.note_engine(db, begun, state.closed_refusals, now=now)
                     ended = permission.end_refused(db, now=now.wall)
                     if ended:
                         exam.note(db, begun, "answers_ended", {"count": len(ended)}, now=now)
@@ -81,11 +82,11 @@ class ExamGuard:
         """End the exam of a class by its teacher's wish; None when none is running."""
         with self._acting:
             key = ensure_device_key(self._home)
-            now = read_moment()
+            state, now = self._client.state(), read_moment()
             with self._writing_tries(school_class_id) as tries, saving(db):
                 there = exam.find_running(db, school_class_id)
                 if there is not None:
-                    _note_tries(db, there, tries, now)
+                    _note_tries(db, there, tries, state, now)
                     exam.end(db, there, "teacher", key, now=now)
             self._keep_closed(db)
             return there
@@ -98,15 +99,14 @@ class ExamGuard:
     def look(self, db: Database, engine: EngineState) -> bool:
         """Write down tries and time, end what is over, keep the note right; return whether an exam ended."""
         with self._acting:
-            self._count_engine(db, engine)
             there = exam.running(db)
             now = read_moment()
             over = [running for running in there if running.is_over(now)]
-            if self._tries or any(exam.needs_advance(running, now) for running in there):
+            if self._tries or any(_has_news(running, engine, now) for running in there):
                 key = ensure_device_key(self._home) if over else None
                 with self._writing_tries() as tries, saving(db):
                     for running in there:
-                        _note_tries(db, running, tries, now)
+                        _note_tries(db, running, tries, engine, now)
                         self._advance(db, running, key, now)
             self._keep_closed(db)
             return bool(over)
@@ -116,19 +116,6 @@ class ExamGuard:
             exam.end(db, running, "time", key, now=now)
         elif exam.needs_advance(running, now):
             exam.advance(db, running, now=now)
-
-    def _count_engine(self, db: Database, engine: EngineState) -> None:
-        """What the engine refused since the last look counts for every exam: it knows no classes' tries."""
-        if engine.phase != "ready":
-            return
-        before, self._engine_refusals = self._engine_refusals, engine.closed_refusals
-        # An engine that was restarted counts from nought again.
-        new = engine.closed_refusals - (before if 0 <= before <= engine.closed_refusals else 0)
-        if before < 0:
-            new = 0  # counted by an earlier process of ours, as far as it lived
-        for running in exam.running(db) if new else []:
-            with self._counting:
-                self._tries[running.school_class_id, "engine"] += new
 
     @contextmanager
     def _writing_tries(self, school_class_id: str = "") -> Iterator[Tries]:
@@ -157,20 +144,27 @@ class ExamGuard:
             except StoreUnwritable as error:
                 log.warning("the engine's closure is out of date: %s", error)
 
-    def _engine_word(self) -> str:
+    def _engine_word(self, state: EngineState) -> str:
         """Return what the certificate says of the engine at the start."""
         if not self._client.is_ours:
             return "other"
-        state = self._client.state()
         if state.phase == "down":
             return "away"  # it will find the note when it comes
         return "closed" if state.is_closed or state.phase == "loading" else "open"
 
 
-def _note_tries(db: Database, running: Exam, tries: Tries, now: Moment) -> None:
+def _has_news(running: Exam, engine: EngineState, now: Moment) -> bool:
+    return exam.needs_advance(running, now) or (
+        engine.phase == "ready" and engine.closed_refusals != running.engine_refusals
+    )
+
+
+def _note_tries(db: Database, running: Exam, tries: Tries, engine: EngineState, now: Moment) -> None:
     for (school_class_id, door), count in sorted(tries.items()):
         if school_class_id == running.school_class_id:
             exam.note(db, running, "refused", {"door": door, "count": count}, now=now)
+    if engine.phase == "ready":
+        exam.note_engine(db, running, engine.closed_refusals, now=now)
 
 
 def _classes(db: Database) -> set[str]:

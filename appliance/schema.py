@@ -332,3 +332,9 @@ CLASS_RULES = (
         subject TEXT NOT NULL
     ) STRICT""",
 )
+
+
+@migrations()
+def exam_counts_at_the_engine(db: Database) -> None:
+    # The engine's own count at the last look, so that a restart of the pages loses none; -1: not known yet.
+    db.execute("ALTER TABLE exam ADD COLUMN engine_refusals INTEGER NOT NULL DEFAULT -1")
