@@ -97,11 +97,11 @@ def dana_sets_up(box: RealBox, chromium: Browser) -> Page:
     page.set_default_timeout(PATIENCE)
     page.goto(box.url("web") + "/?lang=kk")
     page.fill("#school_class", "7A")
-    page.select_option("#grade", "7")
+    page.check("#grade-7")
     page.fill("#learners", "Айгерім\nБолат")
     page.fill("#pin", "271828")
     page.fill("#pin_again", "271828")
-    page.click("main button")
+    page.click("main form > button")
     page.click("button[value=open]")
     page.wait_for_selector(".digits")
     return page
@@ -115,6 +115,9 @@ def joined(box: RealBox, browser: "Browser | object", code: str, name: str) -> P
     page.fill("#code", code)
     page.click("main button")
     page.click(f"button.tile:has-text('{name}')")
+    for picture in ("sun", "fish", "yurt"):
+        page.click(f"button.picture[value={picture}]")
+    page.click("button[name=sure]")
     page.click("main form button")  # the rules, read once
     page.wait_for_selector("#question")
     return page  # type: ignore[no-any-return]

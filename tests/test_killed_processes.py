@@ -43,6 +43,7 @@ class StubbornLearner(threading.Thread):
         learner = re.search(rf'value="(\w+)">{self.name}<', page)[1]
         answer = self._until_answered("POST", f"/class/{self.code}", {"learner": learner})
         self.cookie = answer.headers["Set-Cookie"].split(";")[0]
+        self._until_answered("POST", "/welcome", {})
         for number in range(QUESTIONS_EACH):
             submission = f"{self.name}{number}"
             form = {"question": f"What is {number}?", "submission": submission}
