@@ -27,7 +27,7 @@ from appliance.web import (
     stored,
     teacher,
 )
-from appliance.web.context import LANGUAGE_COOKIE, Services
+from appliance.web.context import LANGUAGE_COOKIE, BoxRequest, Services
 
 # A question is at most 2,000 characters; 256 KiB still reaches the page that says so kindly, and
 # bounds what one browser can make the box hold.
@@ -49,6 +49,7 @@ SECURITY_HEADERS = {
 def create_app(services: Services) -> Flask:
     """Return the WSGI application of one box."""
     app = Flask("appliance", static_folder="static", template_folder="templates")
+    app.request_class = BoxRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.extensions["sandyq"] = services
     _set_up_templates(app)

@@ -113,10 +113,11 @@ def _decode(raw: bytes) -> str:
     for mark, encoding in marks.items():
         if raw.startswith(mark):
             return raw.decode(encoding, "replace")
-    if raw[1:2] == b"\0" or raw[3:4] == b"\0":
-        return raw.decode("utf-16-le", "replace")
-    if raw[:1] == b"\0":
-        return raw.decode("utf-16-be", "replace")
+    if b"\0" in raw:
+        # Without a mark: the zeros of blanks, digits and line ends stand on one side only.
+        if 0 in raw[::2] and 0 in raw[1::2]:
+            raise ListRefused
+        return raw.decode("utf-16-be" if 0 in raw[::2] else "utf-16-le", "replace")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -36,6 +36,8 @@ MAX_GRADES = 4
 MAX_RULES_CHARACTERS = 600
 # Digits only: a learner types the code on a Kazakh, Russian or English keyboard alike.
 CODE_DIGITS = 6
+# The Kazakh alphabet, which holds the Russian one; the blank before it ends a shorter name first.
+ALPHABET = " аәбвгғдеёжзийкқлмнңоөпрстуұүфхһцчшщъыіьэюя"
 
 
 @dataclass(frozen=True)
@@ -243,12 +245,14 @@ def get_class_by_code(db: Database, code: str) -> SchoolClass:
 
 
 def learners(db: Database, school_class_id: str) -> list[Learner]:
-    """Return the learners of a class by name."""
-    rows = db.query(
-        f"SELECT {_LEARNER} FROM learner WHERE school_class_id = ? ORDER BY name, id",  # noqa: S608
-        [school_class_id],
-    )
-    return [_learner(row) for row in rows]
+    """Return the learners of a class in the order of the alphabet."""
+    rows = db.query(f"SELECT {_LEARNER} FROM learner WHERE school_class_id = ?", [school_class_id])  # noqa: S608
+    return sorted(map(_learner, rows), key=lambda learner: (alphabetical(learner.name), learner.id))
+
+
+def alphabetical(name: str) -> list[int]:
+    """Return a key that puts names in the order of a Kazakh register: Ә stands after А, not after Я."""
+    return [ALPHABET.find(letter) if letter in ALPHABET else ord(letter) + 100 for letter in name.casefold()]
 
 
 def find_learner(db: Database, learner_id: str) -> Learner | None:

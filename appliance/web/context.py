@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
-from flask import current_app, g, request
+from flask import Request, current_app, g, request
 from sqlite_utils import Database
 
 from appliance import access, accommodations, languages, roster
@@ -42,6 +43,16 @@ class Services:
     port: int
     replays: Replays
     model_languages: tuple[str, ...] = ()  # of the model card in use; empty when not known
+
+
+class BoxRequest(Request):
+    """Keeps what is uploaded in memory: a list of children is never written to a temporary file.
+
+    The route's limit on its body bounds it (MAX_BODY_BYTES, and MAX_UPLOAD_BYTES where files are taken).
+    """
+
+    def _get_file_stream(self, *_args: object, **_kwargs: object) -> BytesIO:
+        return BytesIO()
 
 
 def services() -> Services:

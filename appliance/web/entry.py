@@ -236,11 +236,22 @@ def _names_page(school_class: SchoolClass, error: ApplianceError | None = None) 
     page = render_template(
         "names.html",
         school_class=school_class,
-        learners=roster.learners(db(), school_class.id),
+        groups=_by_grade(school_class),
         is_open=sessions.find_open_session(db(), school_class.id) is not None,
         problem=sentences(error) if error else None,
     )
     return page, error.status if error else 200
+
+
+def _by_grade(school_class: SchoolClass) -> list[tuple[int | None, list[Learner]]]:
+    """Return the learners by grade, those without one last; a class of one grade is one group."""
+    everybody = roster.learners(db(), school_class.id)
+    if len(school_class.grades) < 2:
+        return [(None, everybody)]
+    grades = sorted(
+        {learner.grade for learner in everybody}, key=lambda grade: grade or len(roster.GRADES) + 1
+    )
+    return [(grade, [learner for learner in everybody if learner.grade == grade]) for grade in grades]
 
 
 def _pictures_page(

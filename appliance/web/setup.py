@@ -91,6 +91,7 @@ def _page(error: ApplianceError | None = None, found: ClassList | None = None) -
         least_pin=access.LEAST_PIN_DIGITS,
         found=found,
         was_read=was_read,
+        was_sent=has_files(),
         problems=sentences_of(found) if found else [],
         problem=sentences(error) if error else None,
     )

@@ -1,0 +1,165 @@
+"""Log-in with three pictures: nothing is typed, guessing is braked for one learner and not for the class."""
+
+import threading
+import xml.etree.ElementTree as ET
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from appliance import languages, pictures
+from appliance.database import connection, saving
+from tests.appliance.people_pages import CODE, door_of, pick, with_pictures
+from tests.classroom import Browser, Classroom
+
+
+@pytest.fixture
+def dana(classroom: Classroom) -> Browser:
+    return with_pictures(classroom)
+
+
+def test_the_first_log_in_chooses_the_pictures_and_the_next_one_needs_them(
+    classroom: Classroom, dana: Browser
+) -> None:
+    door = door_of(classroom, "Aigerim")
+    phone = classroom.browser()
+    assert "Remember them" in pick(phone, door).text
+    assert classroom.value("SELECT count(*) FROM picture_code") == 0, "not before the learner is sure"
+    assert pick(phone, door, sure="yes").location == "/ask"
+    assert classroom.value("SELECT pictures FROM picture_code") == "sun yurt fish"
+    tablet = classroom.browser()
+    assert pick(tablet, door).location == "/ask"
+    assert tablet.get("/ask").location == "/welcome"
+
+
+def test_without_a_script_each_tap_is_a_form(classroom: Classroom, dana: Browser) -> None:
+    door = door_of(classroom, "Aigerim")
+    pick(classroom.browser(), door, sure="yes")
+    phone = classroom.browser()
+    page = phone.post(door, {"picked": "", "picture": "sun"}).text
+    assert 'name="picked" value="sun"' in page
+    page = phone.post(door, {"picked": "sun", "picture": "yurt"}).text
+    assert 'name="picked" value="sun yurt"' in page
+    assert phone.post(door, {"picked": "sun yurt", "picture": "fish"}).location == "/ask"
+
+
+def test_a_name_alone_opens_nothing(classroom: Classroom, dana: Browser) -> None:
+    door = door_of(classroom, "Aigerim")
+    pick(classroom.browser(), door, sure="yes")
+    phone = classroom.browser()
+    learner = door.rsplit("/", 1)[1]
+    assert phone.post(f"/class/{classroom.code()}", {"learner": learner}).location == door
+    assert phone.get("/ask").location == "/"
+
+
+def test_order_counts_and_a_picture_counts_once(classroom: Classroom, dana: Browser) -> None:
+    door = door_of(classroom, "Aigerim")
+    pick(classroom.browser(), door, sure="yes")
+    assert pick(classroom.browser(), door, ("fish", "yurt", "sun")).status_code == 403
+    answer = classroom.browser().post(door, {"picked": "sun sun sun sun", "picture": "nonsense"})
+    assert answer.status_code == 200
+    assert 'value="sun"' in answer.text
+    assert len(list(permutations(pictures.PICTURES, pictures.LENGTH))) == 1_320
+
+
+def test_guessing_is_braked_for_one_learner_and_not_for_the_class(
+    classroom: Classroom, dana: Browser
+) -> None:
+    aigerim, bolat = door_of(classroom, "Aigerim"), door_of(classroom, "Bolat")
+    for door in (aigerim, bolat):
+        pick(classroom.browser(), door, sure="yes")
+    wrong = ("moon", "star", "tree")
+    # Each guess from another device: the brake belongs to the name, not to the address.
+    answers = [pick(classroom.browser(), aigerim, wrong) for _ in range(7)]
+    assert [answer.status_code for answer in answers] == [403] * 5 + [429] * 2
+    assert "Tries left: 0" in answers[4].text
+    right = pick(classroom.browser(), aigerim)
+    assert right.status_code == 429, "even the right pictures must wait now"
+    assert "Ask your teacher to let you in" in right.text
+    assert pick(classroom.browser(), bolat).location == "/ask"
+
+
+def test_thirty_guesses_at_once_are_braked_like_thirty_in_a_row(classroom: Classroom, dana: Browser) -> None:
+    door = door_of(classroom, "Aigerim")
+    pick(classroom.browser(), door, sure="yes")
+    statuses: list[int] = []
+    browsers = [classroom.browser() for _ in range(30)]
+
+    def guess(browser: Browser) -> None:
+        statuses.append(pick(browser, door, ("moon", "star", "tree")).status_code)
+
+    threads = [threading.Thread(target=guess, args=(browser,)) for browser in browsers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses.count(403) == pictures.MAX_TRIES
+    assert statuses.count(429) == 30 - pictures.MAX_TRIES
+
+
+def test_the_brake_lets_go_by_itself_and_by_the_teacher(classroom: Classroom, dana: Browser) -> None:
+    door = door_of(classroom, "Aigerim")
+    pick(classroom.browser(), door, sure="yes")
+    for _ in range(6):
+        pick(classroom.browser(), door, ("moon", "star", "tree"))
+    learner = door.rsplit("/", 1)[1]
+    later = datetime.now(UTC) + timedelta(minutes=16)
+    with connection(classroom.database) as db, saving(db):
+        assert pictures.find_refusal(db, learner, CODE, now=later) is None
+    for _ in range(6):
+        pick(classroom.browser(), door, ("moon", "star", "tree"))
+    assert "sun" in dana.get("/teacher/learners").text, "the teacher can help a child who forgot"
+    dana.post(f"/teacher/learners/{learner}", {"wish": "pictures"})
+    assert pick(classroom.browser(), door, ("moon", "star", "tree"), sure="yes").location == "/ask"
+
+
+def test_two_phones_choosing_at_once_make_one_code(classroom: Classroom, dana: Browser) -> None:
+    door = door_of(classroom, "Aigerim")
+    assert pick(classroom.browser(), door, sure="yes").location == "/ask"
+    other = pick(classroom.browser(), door, ("moon", "star", "tree"), sure="yes")
+    assert other.status_code == 403, "the second one does not overwrite the first"
+    assert classroom.value("SELECT pictures FROM picture_code") == "sun yurt fish"
+
+
+def test_nobody_comes_in_while_the_lesson_is_closed(classroom: Classroom, dana: Browser) -> None:
+    door = door_of(classroom, "Aigerim")
+    pick(classroom.browser(), door, sure="yes")
+    dana.post("/teacher/session", {"wish": "close"})
+    answer = pick(classroom.browser(), door)
+    assert answer.status_code == 409
+    assert classroom.browser().get(door).status_code == 303
+    assert classroom.value("SELECT count(*) FROM failed_try") == 0, "a closed lesson is nobody's mistake"
+
+
+def test_a_learner_of_another_class_is_not_behind_this_door(classroom: Classroom, dana: Browser) -> None:
+    assert classroom.browser().get(f"/class/{classroom.code()}/0123456789abcdef").status_code == 404
+
+
+def test_every_picture_is_drawn_and_named_in_every_language() -> None:
+    drawing = ET.parse(Path("appliance/static/pictures.svg"))
+    drawn = {node.get("id") for node in drawing.iter("{http://www.w3.org/2000/svg}symbol")}
+    assert drawn == set(pictures.PICTURES)
+    assert len(drawn) == 12
+    for code in languages.languages():
+        names = {languages.render(code, name, {}) for name in pictures.PICTURES.values()}
+        assert len(names) == 12
+
+
+def test_a_class_may_do_without_pictures(classroom: Classroom, dana: Browser) -> None:
+    form = {"school_class": "7A", "grade": "7", "language": "kk", "uses_pictures": "no", "own_rules": ""}
+    assert dana.post("/teacher/class", form).status_code == 303
+    assert classroom.joined("Aigerim").get("/ask").status_code == 200
+
+
+def test_the_next_child_at_a_device_ends_the_log_in_of_the_one_before(
+    classroom: Classroom, dana: Browser
+) -> None:
+    device = classroom.browser()
+    pick(device, door_of(classroom, "Aigerim"), sure="yes")
+    old = device.client.get_cookie("sandyq_login").value
+    pick(device, door_of(classroom, "Bolat"), sure="yes")
+    thief = classroom.browser()
+    thief.client.set_cookie("sandyq_login", old)
+    assert thief.get("/ask").location == "/"
+    assert classroom.value("SELECT count(*) FROM login WHERE learner_id IS NOT NULL") == 1
