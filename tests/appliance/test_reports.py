@@ -26,7 +26,10 @@ def lesson(classroom: Classroom, dana: Browser, aigerim: Browser, bolat: Browser
     ):  # fmt: skip
         browser.ask(text)
         wait_until(classroom.all_answered)
-    aigerim.post(f"/why/{classroom.value('SELECT id FROM question LIMIT 1')}/contest", {"reason": "wrong"})
+    aigerim.post(
+        f"/why/{classroom.value('SELECT id FROM question ORDER BY asked_at LIMIT 1')}/contest",
+        {"reason": "wrong"},
+    )
     dana.post("/teacher/stop", {"level": "school_class", "wish": "stop"})
     aigerim.ask("Refused?")
     bolat.ask("Refused too?")
