@@ -17,6 +17,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.words = ["Think ", "of ", "numbers ", "with ", "two ", "divisors."]
+        self.pace_seconds = 0.001  # between two words of an answer
         self.phase = "ok"
         self.is_stand_in = False  # answers as Ollama does: no /health, but a list of models
         self.is_silent = False  # hangs: while held, not even a sign of life
@@ -105,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             for line in self.engine.lines():
                 self.wfile.write(line.encode() + b"\n\n")
                 self.wfile.flush()
-                time.sleep(0.001)
+                time.sleep(self.engine.pace_seconds)
         except OSError:
             self.engine.abandoned += 1
         self.close_connection = True
