@@ -25,6 +25,7 @@ from appliance.web import (
     rules,
     setup,
     stored,
+    tasks,
     teacher,
 )
 from appliance.web.context import LANGUAGE_COOKIE, BoxRequest, Services
@@ -69,6 +70,7 @@ def create_app(services: Services) -> Flask:
         rules,
         setup,
         stored,
+        tasks,
         teacher,
     ):
         app.register_blueprint(room.pages)

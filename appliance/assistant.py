@@ -5,6 +5,7 @@ fails, a question ends in exactly one of: answered, failed with a reason, stoppe
 still waiting. No database transaction is open while the model writes.
 """
 
+import json
 import logging
 import threading
 import time
@@ -14,16 +15,32 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlite_utils import Database
 
-from appliance import permission, prompts, questions, roster
+from appliance import (
+    doubts,
+    hand_back,
+    hints,
+    ladder,
+    languages,
+    permission,
+    prompts,
+    questions,
+    roster,
+    sessions,
+    tasks,
+    tutoring,
+)
 from appliance.database import connection, saving
 from appliance.engine_client import EngineClient, EngineState, Piece
-from appliance.errors import AnswerFailed, DatabaseBusy, DiskFull, EngineUnreachable
+from appliance.errors import AnswerFailed, DatabaseBusy, DiskFull, EngineUnreachable, TutorHeld
 from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
-from appliance.questions import Answer, Question
+from appliance.questions import Answer, Decision, Question
+from appliance.roster import Learner
+from appliance.tutoring import Plan
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +48,13 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 # A full disk is emptied by people, in minutes; asking it again costs nothing.
 RETRY_SAVE_SECONDS = 3.0
+# A learner with a task does not wait for an engine that is away: the box has hints of its own.
+AWAY_SECONDS = 4.0
+# Longer than this for a first word, and the thought is gone; the hint comes from the box.
+TOO_SLOW_SECONDS = 60.0
+# So many answers in a row that say nothing, or that had to be held back, and a person is asked.
+DOUBTS_TO_PERSON = 2
+HELD_BACK_TO_PERSON = 3
 # Threads end at their next piece; a hung engine must not hold the door of a box that is switched off.
 STOP_SECONDS = 3.0
 
@@ -39,12 +63,20 @@ class Assistant:
     """The box's side of the conversation with the engine."""
 
     def __init__(
-        self, database: Path, client: EngineClient, board: LiveBoard, guard: ExamGuard, *, in_flight: int
+        self,
+        database: Path,
+        client: EngineClient,
+        board: LiveBoard,
+        guard: ExamGuard,
+        *,
+        in_flight: int,
+        model_languages: tuple[str, ...] = (),
     ) -> None:
         self._database = database
         self._client = client
         self._board = board
         self._guard = guard
+        self._model_languages = model_languages
         self._places = threading.Semaphore(in_flight)
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -87,6 +119,7 @@ class Assistant:
                 try:
                     self._guard.look(db, self._state)
                     self._end_refused(db)
+                    self._answer_without_engine(db)
                     while self._state.phase == "ready" and self._start_one(db):
                         pass
                     self._board.set_places(questions.waiting_ids(db), self._seconds_each)
@@ -104,6 +137,20 @@ class Assistant:
             with saving(db):
                 ended = permission.end_refused(db, now=datetime.now(UTC))
             self._board.stop(ended)
+
+    def _answer_without_engine(self, db: Database) -> None:
+        """Give the authored hint to who waits with a task for an engine that is away or far too slow."""
+        patience = TOO_SLOW_SECONDS if self._state.phase == "ready" else AWAY_SECONDS
+        now = datetime.now(UTC)
+        for question in questions.open_ones(db):
+            waited = (now - question.asked_at).total_seconds()
+            if question.task_id is None or question.state != "waiting" or waited < patience:
+                continue
+            plan = self._plan(db, question)
+            answer = _authored(question, plan, Decision("engine_away", "authored_hint"))
+            with saving(db):
+                questions.finish(db, question, answer, now=now)
+            self._board.touch()
 
     def _start_one(self, db: Database) -> bool:
         """Claim the next question if a place is free; return whether there may be another."""
@@ -128,7 +175,7 @@ class Assistant:
             answer = self._follow(question, stop) if self._is_wanted(question) else None
             if answer is not None:
                 self._note_speed(time.monotonic() - began)
-                self._save(lambda db: questions.finish(db, question, answer, now=datetime.now(UTC)))
+                self._save(lambda db: self._finish(db, question, answer))
         except EngineUnreachable:
             self._give_back(question)
         except Exception:
@@ -150,6 +197,8 @@ class Assistant:
         with connection(self._database) as db:
             learner = roster.find_learner(db, question.learner_id)
             refusal = permission.find_end(db, learner, now=now) if learner else None
+            if hand_back.find_held(db, question.learner_id):
+                refusal = TutorHeld()
             if refusal is not None:
                 with saving(db):
                     questions.stop(db, question, error=refusal.key, now=now)
@@ -161,38 +210,118 @@ class Assistant:
             learner = roster.find_learner(db, question.learner_id)
             return learner.school_class_id if learner else ""
 
+    def _plan(self, db: Database, question: Question) -> Plan:
+        """Decide how to answer, from what the tables say at this moment."""
+        learner = roster.find_learner(db, question.learner_id)
+        where = tasks.standings(db, question.learner_id)
+        task = tasks.find(db, question.task_id) if question.task_id else None
+        if task is None and learner is not None:
+            # Whoever pastes the task into a free question meets the same gate.
+            every = tasks.of_class(db, learner.school_class_id)
+            unsolved = [one for one in every if not where.get(one.id, ladder.Standing()).may_see_solution]
+            task = tutoring.recognise(question.text, unsolved)
+        mode = permission.look(db, learner, now=datetime.now(UTC)).mode if learner else question.mode
+        step = tasks.last_answer(db, question.learner_id, task.id) if task else ""
+        stands = where.get(task.id) if task else None
+        stricter = "hints" if "hints" in (mode, question.mode) else question.mode
+        return tutoring.plan(question.text, question.language, stricter, task, stands, step)
+
     def _follow(self, question: Question, stop: threading.Event) -> Answer | None:
         """Return the finished answer, or None when the teacher stopped it (the row says so already)."""
-        text, end = "", Piece()
+        with connection(self._database) as db:
+            plan = self._plan(db, question)
+        if not plan.messages:
+            return _authored(question, plan)
         model = self._state
-        draft = Answer("failed", model=model.model, model_sha256=model.model_sha256)
+        request = self._client.request(
+            list(plan.messages),
+            max_tokens=prompts.MAX_ANSWER_TOKENS,
+            max_characters=prompts.MAX_ANSWER_CHARACTERS,
+            learner=question.learner_id,
+            model=model.model,
+            group=self._group_of(question),
+        )
+        draft = Answer(
+            "failed",
+            model=model.model,
+            model_sha256=model.model_sha256,
+            prompt_version=plan.prompt_version,
+            request=json.dumps(request, ensure_ascii=False),
+            decisions=plan.decisions,
+        )
         try:
-            for piece in self._client.stream(
-                prompts.messages(question.text, question.language),
-                max_tokens=prompts.MAX_ANSWER_TOKENS,
-                max_characters=prompts.MAX_ANSWER_CHARACTERS,
-                learner=question.learner_id,
-                model=model.model,
-                group=self._group_of(question),
-            ):
-                if stop.is_set():
-                    return None
-                if piece.text:
-                    text += piece.text
-                    self._board.append(question.id, piece.text)
-                elif piece.place is not None and not text:
-                    self._board.set_place(question.id, piece.place, piece.estimate_seconds)
-                end = piece
+            return self._read(question, plan, request, draft, stop)
         except AnswerFailed as error:
             log.warning("the engine refused a question: %s", error.params["reason"])
+            if question.task_id is not None:
+                return _authored(question, plan, Decision("engine_refused", "authored_hint"))
             return replace(draft, error=AnswerFailed.key, duration_ms=_since(question))
+
+    def _read(
+        self, question: Question, plan: Plan, request: dict[str, Any], draft: Answer, stop: threading.Event
+    ) -> Answer | None:
+        """Follow the stream; the gate reads every piece before the board gets it."""
+        gate, text, end = plan.gate, "", Piece()
+        for piece in self._client.send(request):
+            if stop.is_set():
+                return None
+            if piece.text:
+                shown = gate.feed(piece.text) if gate else piece.text
+                text += shown
+                if shown:
+                    self._board.append(question.id, shown)
+                if gate and gate.tripped:
+                    break  # the stream closes: the engine need not finish what nobody will see
+            elif piece.place is not None and not text:
+                self._board.set_place(question.id, piece.place, piece.estimate_seconds)
+            end = piece
+        text += gate.finish() if gate else ""
+        decisions = list(draft.decisions)
+        if gate and gate.tripped:
+            decisions.append(Decision(f"gate_{gate.tripped}", "held_back"))
+            text = f"{text.rstrip()}\n\n{_say(question, plan.hint, plan)}".strip()
+        else:
+            speaks = question.language in self._model_languages
+            doubt = doubts.find_doubt(text, question.language, speaks=speaks)
+            if doubt is not None:
+                decisions.append(Decision("doubt", doubt))
+                text = text if doubt != doubts.EMPTY else _say(question, plan.hint, plan)
         return replace(
             draft,
             outcome="answered",
             text=text.strip(),
             duration_ms=_since(question),
             answer_tokens=end.answer_tokens,
+            decisions=tuple(decisions),
         )
+
+    def _finish(self, db: Database, question: Question, answer: Answer) -> None:
+        """Save an answer, and hand the learner to a person when the last ones helped nobody."""
+        now = datetime.now(UTC)
+        if not questions.finish(db, question, answer, now=now):
+            return
+        learner = roster.find_learner(db, question.learner_id)
+        session = sessions.find_open_session(db, learner.school_class_id) if learner else None
+        if learner is None or session is None or session.id != question.session_id:
+            return
+        if self._helps_nobody(db, learner, question):
+            hand_back.hand_back(db, learner, session, question.id, hand_back.LOW_CONFIDENCE, now)
+            self._board.stop(questions.stop_learner(db, learner.id, error=TutorHeld.key, now=now))
+
+    def _helps_nobody(self, db: Database, learner: Learner, question: Question) -> bool:
+        released = hand_back.last_release(db, learner.id)
+        latest = [
+            one
+            for one in questions.newest_of_session(
+                db, learner.id, question.session_id, newest=HELD_BACK_TO_PERSON
+            )
+            # What was before the teacher came is settled.
+            if released is None or one.asked_at > released
+        ]
+        rules = [{decision.rule.partition("_")[0] for decision in one.decisions} for one in latest]
+        doubtful = [one.state == "failed" or "doubt" in said for one, said in zip(latest, rules, strict=True)]
+        held_back = ["gate" in said for said in rules]
+        return _all_of_first(doubtful, DOUBTS_TO_PERSON) or _all_of_first(held_back, HELD_BACK_TO_PERSON)
 
     def _give_back(self, question: Question) -> None:
         """The engine went away: wait again, unless this question has broken too many answers."""
@@ -215,6 +344,25 @@ class Assistant:
                 self._closing.wait(RETRY_SAVE_SECONDS)
             else:
                 return
+
+
+def _authored(question: Question, plan: Plan, *more: Decision) -> Answer:
+    """Return the box's own hint as the answer: no model, no request."""
+    return Answer(
+        "answered",
+        text=_say(question, plan.hint, plan),
+        duration_ms=_since(question),
+        decisions=(*plan.decisions, *more),
+    )
+
+
+def _say(question: Question, sentence: str, plan: Plan) -> str:
+    translated = languages.translations(question.language).gettext(sentence)
+    return translated % {"step": hints.shown_step(plan.step)}
+
+
+def _all_of_first(signs: list[bool], count: int) -> bool:
+    return len(signs) >= count and all(signs[:count])
 
 
 def _since(question: Question) -> int:

@@ -527,3 +527,31 @@ class NotConfirmed(ApplianceError):
     status = 400
     message = N_("Nothing was deleted: the box was not ticked.")
     hint = N_("Tick that you mean it, and send again. What is deleted cannot come back.")
+
+
+class GiftUnreadable(ApplianceError):
+    key = "gift_unreadable"
+    status = 400
+    message = N_("Line %(line)d of the GIFT text cannot be used: %(reason)s.")
+    hint = N_("Nothing was imported. Correct that line and import the whole text again.")
+
+
+class TaskIncomplete(ApplianceError):
+    key = "task_incomplete"
+    status = 400
+    message = N_("The task is not complete: %(reason)s.")
+    hint = N_("Correct it and save again. Your text stays here.")
+
+
+class UnknownTask(ApplianceError):
+    key = "unknown_task"
+    status = 404
+    message = N_("There is no such task in your class.")
+    hint = N_("Go back to the list of tasks.")
+
+
+class TutorHeld(ApplianceError):
+    key = "tutor_held"
+    status = 409
+    message = N_("Your teacher is coming to you.")
+    hint = N_("You need not write anything now. When you have talked, your teacher opens the tutor again.")

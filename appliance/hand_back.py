@@ -60,6 +60,13 @@ def find(db: Database, hand_back_id: str) -> HandBack | None:
     return next(map(_hand_back, db.query("SELECT * FROM hand_back WHERE id = ?", [hand_back_id])), None)
 
 
+def last_release(db: Database, learner_id: str) -> datetime | None:
+    """Return when a teacher last let the tutor speak to this learner again."""
+    rows = db.query("SELECT max(released_at) AS at FROM hand_back WHERE learner_id = ?", [learner_id])
+    latest = next(rows)["at"]
+    return datetime.fromisoformat(latest) if latest else None
+
+
 def open_ones(db: Database, school_class_id: str) -> list[HandBack]:
     """Return who waits for a person: distress first, then the longest wait."""
     rows = db.query(

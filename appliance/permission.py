@@ -20,6 +20,7 @@ from appliance.errors import (
     RuleOff,
     RuleOffUntil,
     SchoolStopped,
+    TutorHeld,
 )
 from appliance.questions import Question
 from appliance.roster import Learner
@@ -108,7 +109,7 @@ def end_refused(db: Database, *, now: datetime) -> list[str]:
 
 def find_reason(key: str | None) -> ApplianceError | None:
     """Return why a stopped question was stopped; None when the lesson was closed."""
-    reasons: list[type[ApplianceError]] = [ExamRunning, RuleOff, *STOPPED.values()]
+    reasons: list[type[ApplianceError]] = [ExamRunning, RuleOff, TutorHeld, *STOPPED.values()]
     return next((reason() for reason in reasons if reason.key == key), None)
 
 

@@ -33,6 +33,58 @@ MAX_ANSWER_CHARACTERS = 750
 MAX_ANSWER_TOKENS = 480
 
 
-def messages(question: str, language: str) -> list[dict[str, str]]:
+TASK_VERSION = "task-1"
+HINTS_VERSION = "hints-1"
+RUNG_NAMES = ("attempt", "step", "nudge", "principle", "twin", "solution")
+
+# The key is never among these words: what the model was not told it can only have calculated.
+HINTS_ONLY = {
+    "kk": "Нәтижені айтпа, есептеме. Тек келесі қадамды нұсқа.",
+    "ru": "Не называй результат и не вычисляй его. Подскажи только следующий шаг.",
+    "en": "Do not say the result and do not calculate it. Hint only at the next step.",
+}
+RUNG = {
+    "kk": {
+        "attempt": "Оқушы әлі жауап бермеді. Неден бастау керегін сұра.",
+        "step": "Оқушының қадамы туралы бір сұрақ қой.",
+        "nudge": "Шартта неге назар аудару керегін нұсқа.",
+        "principle": "Қай ереже керегін айт, бірақ қолданба.",
+        "twin": "Басқа сандармен ұқсас есепті шешіп көрсет.",
+        "solution": "Шешімін қадамдап түсіндір.",
+    },
+    "ru": {
+        "attempt": "Ученик ещё не пробовал. Спроси, с чего он начнёт.",
+        "step": "Задай один вопрос о шаге ученика.",
+        "nudge": "Подскажи, на что в условии обратить внимание.",
+        "principle": "Назови нужное правило, но не применяй его.",
+        "twin": "Покажи решение похожей задачи с другими числами.",
+        "solution": "Объясни решение по шагам.",
+    },
+    "en": {
+        "attempt": "The learner has not tried yet. Ask how they would begin.",
+        "step": "Ask one question about the learner's step.",
+        "nudge": "Say what in the task to look at.",
+        "principle": "Name the rule that is needed, but do not use it.",
+        "twin": "Show how a similar task with other numbers is solved.",
+        "solution": "Explain the solution step by step.",
+    },
+}
+TASK_WORDS = {
+    "kk": "Тапсырма: {task}\nОқушының соңғы жауабы: {step}",
+    "ru": "Задача: {task}\nПоследний ответ ученика: {step}",
+    "en": "Task: {task}\nThe learner's last answer: {step}",
+}
+
+
+def messages(question: str, language: str, *, hints_only: bool = False) -> list[dict[str, str]]:
     """Return the chat for one question, in the shape of the OpenAI API."""
-    return [{"role": "system", "content": SYSTEM[language]}, {"role": "user", "content": question}]
+    system = SYSTEM[language] + (" " + HINTS_ONLY[language] if hints_only else "")
+    return [{"role": "system", "content": system}, {"role": "user", "content": question}]
+
+
+def about_task(question: str, language: str, task: str, step: str, rung: str) -> list[dict[str, str]]:
+    """Return the chat for a question about a task, on a rung of the ladder."""
+    told = TASK_WORDS[language].format(task=task, step=step or "-")
+    limits = "" if rung == "solution" else " " + HINTS_ONLY[language]
+    system = f"{SYSTEM[language]}{limits} {RUNG[language][rung]}\n{told}"
+    return [{"role": "system", "content": system}, {"role": "user", "content": question}]

@@ -87,6 +87,9 @@ def ask(
     language: str,
     submission: str,
     now: datetime,
+    mode: str = "open",
+    task_id: str | None = None,
+    rung: int | None = None,
 ) -> str:
     """Save a question and its event, and return its id. `was_asked` tells a form that comes twice."""
     question_id = secrets.token_hex(8)
@@ -99,6 +102,9 @@ def ask(
             "text": text,
             "language": language,
             "asked_at": now.isoformat(),
+            "mode": mode,
+            "task_id": task_id,
+            "rung": rung,
         }
     )
     fields: dict[str, Value] = {
@@ -109,6 +115,38 @@ def ask(
         "characters": len(text),
     }
     events.record(db, Event("question_asked", now, session.id, learner.id, fields))
+    return question_id
+
+
+def keep_for_person(
+    db: Database,
+    session: Session,
+    learner: Learner,
+    text: str,
+    *,
+    language: str,
+    submission: str,
+    now: datetime,
+    rule: str,
+) -> str:
+    """Save words that only a person may read: never in line, never an event, nothing of them leaves."""
+    question_id = secrets.token_hex(8)
+    db.table("question").insert(
+        {
+            "id": question_id,
+            "submission": submission,
+            "session_id": session.id,
+            "learner_id": learner.id,
+            "text": text,
+            "language": language,
+            "asked_at": now.isoformat(),
+            "finished_at": now.isoformat(),
+            "state": "stopped",
+            "error": "tutor_held",
+            "mode": "off",
+            "decisions": _decisions_json((Decision(rule, "handed_back"),)),
+        }
+    )
     return question_id
 
 
@@ -191,11 +229,38 @@ def get(db: Database, question_id: str) -> Question:
     return _question(next(iter(db.query("SELECT * FROM question WHERE id = ?", [question_id]))))
 
 
+def stop_learner(db: Database, learner_id: str, *, error: str, now: datetime) -> list[str]:
+    """End every open question of one learner; return their ids."""
+    stopped = [question for question in open_ones(db) if question.learner_id == learner_id]
+    for question in stopped:
+        stop(db, question, error=error, now=now)
+    return [question.id for question in stopped]
+
+
+def newest_of_session(db: Database, learner_id: str, session_id: str, *, newest: int) -> list[Question]:
+    """Return a learner's latest finished questions of one lesson, newest first."""
+    rows = db.query(
+        "SELECT * FROM question WHERE learner_id = ? AND session_id = ? AND state IN ('answered', 'failed') "
+        "ORDER BY finished_at DESC, id DESC LIMIT ?",
+        [learner_id, session_id, newest],
+    )
+    return [_question(row) for row in rows]
+
+
 def of_learner(db: Database, learner_id: str, *, newest: int) -> list[Question]:
     """Return a learner's latest questions, newest first."""
     rows = db.query(
         "SELECT * FROM question WHERE learner_id = ? ORDER BY asked_at DESC, id DESC LIMIT ?",
         [learner_id, newest],
+    )
+    return [_question(row) for row in rows]
+
+
+def of_task(db: Database, learner_id: str, task_id: str, *, newest: int) -> list[Question]:
+    """Return a learner's latest questions about one task, newest first."""
+    rows = db.query(
+        "SELECT * FROM question WHERE learner_id = ? AND task_id = ? ORDER BY asked_at DESC, id DESC LIMIT ?",
+        [learner_id, task_id, newest],
     )
     return [_question(row) for row in rows]
 

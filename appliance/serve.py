@@ -119,7 +119,14 @@ def _services(settings: Settings) -> Services:
         home=settings.home,
         database=path,
         language=settings.language,
-        assistant=Assistant(path, client, board, guard, in_flight=settings.engine.sequences + ahead),
+        assistant=Assistant(
+            path,
+            client,
+            board,
+            guard,
+            in_flight=settings.engine.sequences + ahead,
+            model_languages=_model_languages(settings),
+        ),
         board=board,
         guard=guard,
         # A box that serves only itself has nothing to announce.

@@ -10,6 +10,9 @@ function part(question, name) {
 }
 
 const acts = {
+  reload() {
+    location.assign(location.pathname); // the box has something else to show now
+  },
   place({ question, place: number, seconds }) {
     const note = part(question, "note");
     if (!note || number < 1) return;

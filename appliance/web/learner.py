@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import events, permission, policy, questions, sessions
-from appliance.database import saving
+from appliance import distress, events, hand_back, permission, policy, questions, sessions, tasks
+from appliance.database import connection, saving
 from appliance.errors import (
     ApplianceError,
     BrokenText,
@@ -15,21 +15,23 @@ from appliance.errors import (
     QuestionEmpty,
     QuestionTooLong,
     SessionNotOpen,
+    TutorHeld,
 )
 from appliance.roster import Learner
 from appliance.web.context import db, form, language, learner, now, services
 from appliance.web.errors import sentences
-from appliance.web.stream import event_stream, follow_questions
+from appliance.web.stream import HEARTBEAT_SECONDS, event_stream, follow_questions
 from sync.event import Event
 
 pages = Blueprint("learner", __name__)
 
-# What a learner mends alone; everything else that is refused was refused by a rule of the class.
-NOT_BY_RULE = (BrokenText, QuestionEmpty, QuestionTooLong)
+# What a learner mends alone, and what nobody else need know; the rest was refused by a rule of the class.
+NOT_BY_RULE = (BrokenText, QuestionEmpty, QuestionTooLong, TutorHeld)
 SERVER_FAULT = 500
 
 # What fits two screens of a phone; older ones stay in the box for the teacher's report.
 QUESTIONS_SHOWN = 10
+RELOAD = "event: reload\ndata: {}\n\n"
 
 
 @pages.get("/ask")
@@ -45,23 +47,36 @@ def ask() -> ResponseReturnValue:
         return redirect(url_for("entry.first"), 303)
     text = form().get("question", "").replace("\r\n", "\n").strip()
     submission = form().get("submission", "")[:64] or secrets.token_hex(8)
+    # Read before anything else is decided: no rule, stop or full line keeps these words from a person.
+    wish = distress.wish_of(text)
+    if wish is not None and call_person(asker, text, submission, wish):
+        return redirect(url_for("learner.ask_form"), 303)
     try:
         with saving(db()):
             session = sessions.find_open_session(db(), asker.school_class_id)
+            verify_not_held(asker)
             if not questions.was_asked(db(), submission):
                 open_questions = questions.open_count(db(), asker.id)
+                allowed = permission.look(db(), asker, now=now())
                 refusal = policy.decide_question(
                     text,
                     session_is_open=session is not None,
                     open_questions=open_questions,
-                    refusal=permission.look(db(), asker, now=now()).refusal,
+                    refusal=allowed.refusal,
                 ).refusal
                 if refusal is not None:
                     raise refusal
                 if session is None:
                     raise SessionNotOpen
                 questions.ask(
-                    db(), session, asker, text, language=language(), submission=submission, now=now()
+                    db(),
+                    session,
+                    asker,
+                    text,
+                    language=language(),
+                    submission=submission,
+                    now=now(),
+                    mode=allowed.mode,
                 )
     except ApplianceError as error:
         if isinstance(error, ExamRunning):
@@ -82,6 +97,16 @@ def _note_refusal(asker: Learner, error: ApplianceError) -> None:
         events.record(db(), Event("question_refused", now(), session.id, asker.id, fields))
 
 
+@pages.post("/person")
+def ask_for_person() -> ResponseReturnValue:
+    asker = learner()
+    if asker is None:
+        return redirect(url_for("entry.first"), 303)
+    if not call_person(asker, "", "", distress.PERSON):
+        return _ask_page(asker, error=SessionNotOpen())
+    return redirect(url_for("learner.ask_form"), 303)
+
+
 @pages.get("/stream")
 def stream() -> ResponseReturnValue:
     asker = learner()
@@ -96,7 +121,72 @@ def stream() -> ResponseReturnValue:
     parts: Iterator[str] = follow_questions(
         services().board, services().database, asker.id, render, request.args.getlist("open")
     )
-    return event_stream(parts)
+    return event_stream(_until_held(parts, asker.id))
+
+
+@pages.get("/held")
+def held_stream() -> ResponseReturnValue:
+    asker = learner()
+    if asker is None:
+        return Response(status=204)
+    return event_stream(_until_released(asker.id))
+
+
+def _until_held(parts: Iterator[str], learner_id: str) -> Iterator[str]:
+    """Pass the stream on; whoever was handed to a person meanwhile gets the page that says so."""
+    database = services().database
+    for part in parts:
+        if part.startswith("event: done"):
+            with connection(database) as own:
+                if hand_back.find_held(own, learner_id) is not None:
+                    yield RELOAD
+        yield part
+
+
+def _until_released(learner_id: str) -> Iterator[str]:
+    """Wait until the teacher lets the tutor speak again, then show the page anew."""
+    board, database = services().board, services().database
+    with connection(database) as own:
+        while not board.closed:
+            seen = board.version
+            if hand_back.find_held(own, learner_id) is None:
+                yield RELOAD
+                return
+            if board.wait(seen, HEARTBEAT_SECONDS) == seen:
+                yield ": still here\n\n"
+
+
+def call_person(asker: Learner, text: str, submission: str, reason: str) -> bool:
+    """Stop the tutor for a learner and call the teacher; False when no lesson is open.
+
+    The words themselves are kept for the teacher, and go nowhere else.
+    """
+    with saving(db()):
+        session = sessions.find_open_session(db(), asker.school_class_id)
+        if session is None:
+            return False
+        question_id = None
+        if text and not questions.was_asked(db(), submission):
+            question_id = questions.keep_for_person(
+                db(),
+                session,
+                asker,
+                text,
+                language=language(),
+                submission=submission or secrets.token_hex(8),
+                now=now(),
+                rule=reason,
+            )
+        stopped = questions.stop_learner(db(), asker.id, error=TutorHeld.key, now=now())
+        hand_back.hand_back(db(), asker, session, question_id, reason, now())
+    services().board.stop(stopped)
+    return True
+
+
+def verify_not_held(asker: Learner) -> None:
+    """Raise TutorHeld while a person is on the way to this learner."""
+    if hand_back.find_held(db(), asker.id) is not None:
+        raise TutorHeld
 
 
 def _ask_page(
@@ -121,6 +211,8 @@ def _ask_page(
         submission=submission or secrets.token_hex(8),
         problem=sentences(error) if error else None,
         in_exam=in_exam,
+        is_held=hand_back.find_held(db(), asker.id) is not None,
+        has_tasks=bool(tasks.of_class(db(), asker.school_class_id)),
         permitted=permitted,
         pause=sentences(permitted.refusal) if permitted.refusal and not error else None,
     )

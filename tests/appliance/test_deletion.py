@@ -44,7 +44,7 @@ def fill_the_rest(db, learner_id: str, school_class_id: str, session_id: str) ->
     at = datetime.now(UTC).isoformat()
     db.table("task").insert(
         {"id": "task-1", "school_class_id": school_class_id, "kind": "number", "text": "2 + 2?",
-         "answers": "[4]", "position": 1, "created_at": at}
+         "answers": '[{"text": "4", "tolerance": "0"}]', "position": 1, "created_at": at}
     )  # fmt: skip
     db.table("attempt").insert(
         {"id": "attempt-1", "submission": "s-1", "task_id": "task-1", "learner_id": learner_id,
