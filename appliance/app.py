@@ -75,6 +75,7 @@ def create_app(services: Services) -> Flask:
     ):
         app.register_blueprint(room.pages)
     app.before_request(context.verify_same_origin)
+    app.before_request(control.keep_exam_closed)
     app.before_request(entry.show_rules_first)
     app.after_request(_finish)
     app.teardown_request(context.close_db)

@@ -4,17 +4,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlite_utils import Database
 
 from appliance import exam, permission, policy, roster, stops
 from appliance.database import saving
-from appliance.errors import ExamRunsAlready, NotYourClass, StopSetAlready
+from appliance.errors import ExamRunning, ExamRunsAlready, NotYourClass, StopSetAlready
 from appliance.policy import Actor, Target
 from appliance.roster import Learner, SchoolClass
 from appliance.stops import Stop
-from appliance.web.context import db, form, get_teacher_class, login, now, services
+from appliance.web.context import db, form, get_teacher_class, learner, login, now, services
 
 pages = Blueprint("control", __name__, url_prefix="/teacher")
 
@@ -23,6 +23,22 @@ pages = Blueprint("control", __name__, url_prefix="/teacher")
 QUIET_SECONDS = 5.0
 # A year of monthly drills.
 DRILLS_SHOWN = 12
+
+
+# What a learner may open during an exam: coming in and leaving, the page that says why AI is off, and how
+# pages look. Whatever else there is or will be, an answer from before could stand on it.
+OPEN_IN_EXAM = {
+    "entry",
+    "machine",
+    "learner.ask_form",
+    "learner.ask",
+    "learner.stream",
+    "reading.show",
+    "reading.save",
+    "reading.say_rules",
+    "stored.for_everybody",
+    "static",
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,20 @@ def drill() -> ResponseReturnValue:
     return redirect(url_for("control.show"), 303)
 
 
+def keep_exam_closed() -> None:
+    """Refuse a learner every page of an earlier answer during an exam; the app asks before each request.
+
+    Raises:
+        ExamRunning: the learner's class writes one. Teachers' pages refuse learners by themselves.
+    """
+    if {request.endpoint, request.blueprint} & OPEN_IN_EXAM or request.path.startswith("/teacher"):
+        return
+    asker = learner()
+    if asker is not None and permission.in_exam(db(), asker.school_class_id):
+        services().guard.count(asker.school_class_id, "page")
+        raise ExamRunning
+
+
 def get_actor() -> Actor:
     """Return what the teacher who is logged in may speak for.
 
@@ -98,7 +128,7 @@ def get_actor() -> Actor:
 def look(own: Database, school_class: SchoolClass) -> Controls:
     actor = get_actor()
     there = stops.of_class(own, school_class.id)
-    names = {learner.id: learner for learner in roster.learners(own, school_class.id)}
+    names = {known.id: known for known in roster.learners(own, school_class.id)}
     return Controls(
         actor=actor,
         region_stops=stops.region_has_stopped(own),
@@ -131,7 +161,7 @@ def _read_target(actor: Actor) -> Target:
         return Target()
     if level != "learner":
         return Target(actor.school_class_id)
-    learner = roster.find_learner(db(), form().get("learner", ""))
-    if learner is None:
+    chosen = roster.find_learner(db(), form().get("learner", ""))
+    if chosen is None:
         raise NotYourClass  # as for a learner of another class: who guesses learns nothing
-    return Target(learner.school_class_id, learner.id)
+    return Target(chosen.school_class_id, chosen.id)

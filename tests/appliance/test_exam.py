@@ -1,5 +1,6 @@
 """An exam: no answer for the class by any door, through restarts and set clocks, and a record to prove it."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from appliance.exam_chain import verify_certificate
 from appliance.exam_time import Moment
 from models.closure import path_in, read_closure
 from sync.keys import is_signed_by
-from tests.appliance.test_stops import NOW, THIRTY
+from tests.appliance.test_stops import NOW, THIRTY, learner_id
 from tests.classroom import PIN, Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine
 
@@ -312,3 +313,44 @@ def test_the_command_checks_a_certificate_offline(
     assert broken.returncode == 1
     assert json.loads(broken.stdout) == {"whole": False, "flaw": "changed", "line": 2}
     assert "not whole" in broken.stderr
+
+
+def test_no_page_of_the_box_shows_a_learner_an_earlier_answer(
+    classroom: Classroom, dana: Browser, aigerim: Browser
+) -> None:
+    """Every page there is, also those that come after this test was written."""
+    aigerim.ask("What is a prime number?")
+    wait_until(classroom.all_answered)
+    known = {
+        "question_id": classroom.value("SELECT id FROM question"),
+        "learner_id": learner_id(classroom, "Aigerim"),
+        "session_id": classroom.value("SELECT id FROM session"),
+        "code": classroom.code(),
+    }
+    shown_before, tried = set(), 0
+    pages = [rule for rule in classroom.app.url_map.iter_rules() if "GET" in (rule.methods or ())]
+    with classroom.app.test_request_context():
+        urls = {
+            rule.endpoint: rule.build({name: known.get(name, "x") for name in rule.arguments})
+            for rule in pages
+        }
+
+    def has_answer(url: str) -> bool:
+        answer = aigerim.get(url, buffered=False)
+        # A stream that stays open would be read for ever; its beginning shows what it will show.
+        heard = b"".join(itertools.islice(answer.response, 3))
+        answer.close()
+        return b"two divisors" in heard
+
+    for endpoint, built in urls.items():
+        if built is not None and has_answer(built[1]):
+            shown_before.add(endpoint)
+    assert {"learner.ask_form", "stored.my_export"} <= shown_before, "this test can fail"
+    begin(dana)
+    for endpoint, built in urls.items():
+        if built is not None:
+            tried += 1
+            assert not has_answer(built[1]), endpoint
+    assert tried > 30
+    dana.post("/teacher/exam/end")
+    assert has_answer("/ask")
