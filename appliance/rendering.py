@@ -43,7 +43,8 @@ _MATH_TAGS = {
 }
 _ATTRIBUTES = {
     "ol": {"start"},
-    "math": {"display", "alttext"},
+    "math": {"display", "alttext", "tabindex"},
+    "table": {"tabindex"},
     "mo": {"stretchy", "fence", "form", "separator", "accent", "largeop", "movablelimits"},
     "mi": {"mathvariant"},
     "mover": {"accent"},
@@ -95,6 +96,8 @@ def formula(latex: str, *, display: bool = False) -> str:
     except Exception:  # noqa: BLE001 - a third party's parser on a model's text: any fault means "as written"
         return f"<code>{escape(shown)}</code>"
     drawn.set("alttext", shown)
+    if display:
+        drawn.set("tabindex", "0")  # it scrolls sideways on a phone, also for a keyboard
     for element in drawn.iter():
         # The library leaves its own character references in the text, and our writer escapes what is there.
         element.text = unescape(element.text) if element.text else element.text
@@ -205,6 +208,7 @@ def _build() -> MarkdownIt:
     markdown.inline.ruler.before("escape", "formula", _inline_rule)
     markdown.block.ruler.before("fence", "formula", _block_rule, {"alt": ["paragraph", "blockquote", "list"]})
     markdown.add_render_rule("formula", _draw_formula)
+    markdown.add_render_rule("table_open", lambda *_: '<table tabindex="0">\n')
     # A heading inside an answer would break the order of the page's own headings.
     markdown.add_render_rule("heading_open", lambda *_: "<p><strong>")
     markdown.add_render_rule("heading_close", lambda *_: "</strong></p>\n")
