@@ -322,12 +322,15 @@ def cut_batch(
     """
     today = _today(now)
     with write_transaction(db):
-        ids, batch = _next_batch(db, box_kid, today, is_early=is_early)
-        if batch is None:
+        draft = _draft_batch(db, box_kid, today, with_today=is_early)
+        if draft is None or not (draft.is_ready or is_early):
             return False
+        batch = draft.batch
         batch = replace(batch, clock_quality=clock_quality)
         if with_nation:
             batch = replace(batch, nation=tally.take(db, today))
+        else:
+            tally.forget_old(db, today)
         blob_id = secrets.token_bytes(16)
         sealed = seal(batch, blob_id)
         sha256 = hashlib.sha256(sealed).digest()
@@ -343,7 +346,7 @@ def cut_batch(
         db.conn.executemany(
             "UPDATE outbox SET batch_id = ?, learner_id = NULL, boot = NULL, boot_seconds = NULL,"
             " wall = NULL, occurred_at = NULL WHERE id = ?",
-            ((cursor.lastrowid, row_id) for row_id in ids),
+            ((cursor.lastrowid, row_id) for row_id in draft.ids),
         )
         # A fresh seed: what numbered these sessions is forgotten with this commit.
         db.execute(
@@ -377,10 +380,10 @@ def find_next_envelope(db: Database, box_kid: bytes, *, now: datetime | None = N
         if row is not None:
             return NextEnvelope(replace(read_batch(row[0]), nation=row[1] or b""), row[2], is_ready=True)
         weeks = tally.weeks_due(db, today)
-        _, ready = _next_batch(db, box_kid, today)
-        if ready is not None:
-            return NextEnvelope(ready, is_ready=True, nation_weeks=weeks)
-        _, waiting = _next_batch(db, box_kid, today, is_early=True, are_days_over=True)
+        draft = _draft_batch(db, box_kid, today)
+        if draft is not None and draft.is_ready:
+            return NextEnvelope(draft.batch, is_ready=True, nation_weeks=weeks)
+        waiting = draft.batch if draft else None
         oldest = db.execute(
             f"SELECT min(day) FROM outbox WHERE day <> '' AND {_WAITS}"  # noqa: S608 - our own words
         ).fetchone()[0]
@@ -484,20 +487,31 @@ def _today(now: datetime | None) -> date:
     return (now or datetime.now(UTC)).astimezone(UTC).date()
 
 
-def _next_batch(
-    db: Database, box_kid: bytes, today: date, *, is_early: bool = False, are_days_over: bool | None = None
-) -> tuple[list[int], Batch | None]:
-    """Build the batch that may leave now; the stored seed makes it repeatable.
+@dataclass(frozen=True)
+class _Draft:
+    """The batch that the waiting rows would make now, and whether it need not wait any longer."""
+
+    ids: list[int]
+    batch: Batch
+    is_ready: bool
+
+
+_NO_DAY_AT_ALL = "-"  # equal to no day, not even to the unknown one
+
+
+def _draft_batch(db: Database, box_kid: bytes, today: date, *, with_today: bool = False) -> _Draft | None:
+    """Build the batch that comes next; the stored seed makes it repeatable.
 
     Only finished days leave: the hour in which an envelope comes would tell the lesson. A day that
     is not today's but later is a clock that was wrong, and is over as well.
     """
-    over = not is_early if are_days_over is None else are_days_over
     rows = db.execute(
         f"SELECT id, kind, day, session_id, fields, learner_id FROM outbox WHERE {_WAITS}"  # noqa: S608 - our own words
         " AND day <> ? ORDER BY id LIMIT ?",
-        [today.isoformat() if over else "", MAX_EVENTS],
+        [_NO_DAY_AT_ALL if with_today else today.isoformat(), MAX_EVENTS],
     ).fetchall()
+    if not rows:
+        return None
     waiting = [
         WaitingRow(AllowedRow(kind, _day(day), session_id, json.loads(fields)), learner_id)
         for _, kind, day, session_id, fields, learner_id in rows
@@ -505,12 +519,10 @@ def _next_batch(
     coarse = generalise(waiting)
     # A row whose day nobody knows has nothing to wait for.
     is_old = any(day is None or abs(today - day) >= LONGEST_WAIT for day in (_day(row[2]) for row in rows))
-    if not rows or not (is_early or is_old or keeps_its_days(coarse)):
-        return [], None
     epoch, seq, number, previous, seed = db.execute(
         "SELECT epoch, next_seq, next_number, previous_sha256, seed FROM sync_state"
     ).fetchone()
     payload = pack_rows(anonymise(coarse, seed))
     last = number + len(rows) - 1
     batch = Batch(box_kid, epoch, seq, previous, number, last, CLOCK_UNCONFIRMED, payload)
-    return [row[0] for row in rows], batch
+    return _Draft([row[0] for row in rows], batch, is_old or keeps_its_days(coarse))

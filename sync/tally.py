@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, timedelta
 from fractions import Fraction
 
 from sqlite_utils import Database
@@ -88,6 +88,13 @@ def forget_all(db: Database) -> None:
     db.execute("DELETE FROM week_mark")
     db.execute("DELETE FROM lesson_grade")
     db.execute("DELETE FROM nation_start")
+
+
+def forget_old(db: Database, today: date) -> None:
+    """Without the nation's key nothing is told; what can never be told is not kept, either."""
+    oldest = week_of(today) - timedelta(weeks=nation.MOST_WEEKS_BEHIND)
+    db.execute("DELETE FROM week_mark WHERE week < ?", [oldest.isoformat()])
+    db.execute("DELETE FROM lesson_grade WHERE week < ?", [oldest.isoformat()])
 
 
 # Telling ---------------------------------------------------------------------------

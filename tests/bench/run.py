@@ -26,6 +26,7 @@ from tests.bench.figures import MachineFacts, Measurement, Section, number, repo
 from tests.bench.judge import answers_of, judge_alone, judge_door, judge_equality, judge_flood, judge_room
 from tests.bench.judge_class import LONG, SHORT, UNSHARED, Effort, judge_column
 from tests.bench.judging import Judged, judged_table
+from tests.bench.lanes import measure_privacy, measure_wire
 from tests.bench.learners import Question, ask_all
 from tests.bench.lessons import messages
 from tests.bench.peer import PEER, SLOTS, THREADS, PeerSetting, describe
@@ -48,7 +49,20 @@ MODEL = "smollm2-135m-instruct"
 ROUNDS = 3
 
 QUICK_PEERS = (PeerSetting(4, 2), PeerSetting(8, 2))
-PARTS = ("class-1", "class-2", "class-3", "alone", "door", "flood", "room", "equality", "start", "pages")
+PARTS = (
+    "class-1",
+    "class-2",
+    "class-3",
+    "alone",
+    "door",
+    "flood",
+    "room",
+    "equality",
+    "start",
+    "pages",
+    "wire",
+    "privacy",
+)
 
 LESSON = "You help pupils of class 7A. Answer in short and plain sentences."
 
@@ -121,6 +135,8 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "equality": partial(judge_equality, home, model),
         "start": lambda: (measure_starts(home, effort.rounds), []),
         "pages": lambda: (measure_pages(home, effort.rounds), []),
+        "wire": lambda: (measure_wire(effort.rounds), []),
+        "privacy": lambda: (measure_privacy(), []),
     }
 
 

@@ -207,6 +207,17 @@ def _day(fact: Fact) -> date:
     return fact.row.day
 
 
+def fullest(school: School) -> float:
+    """Of rows that look alike and say anything, how many are one learner's: the mean over such rows."""
+    shares: list[tuple[float, int]] = []
+    for circles in school.book.batches.values():
+        for circle in circles:
+            named = Counter(owner for owner in circle.owners if owner is not None)
+            if named and not circle.is_bare:
+                shares.append((max(named.values()) / len(circle.owners), len(circle.owners)))
+    return sum(share * rows for share, rows in shares) / sum(rows for _, rows in shares)
+
+
 # The timetable's insider ---------------------------------------------------------------
 
 

@@ -215,6 +215,14 @@ def test_without_the_nations_key_weeks_wait(db: Database, tmp_path: Path) -> Non
     assert tally.weeks_due(db, later.date()) == (MONDAY,)
 
 
+def test_without_the_nations_key_nobody_is_remembered_for_ever(db: Database, tmp_path: Path) -> None:
+    record(db, opened("7A", 7), joined("Aigerim", "7A"))
+    device = ensure_device_key(tmp_path / "home")
+    years_later = WEDNESDAY + timedelta(days=400)
+    assert outbox.cut_batch(db, device.kid, lambda batch, _: batch.to_bytes(), now=years_later)
+    assert db.execute("SELECT count(*) FROM week_mark").fetchone() == (0,)
+
+
 def test_a_copied_card_leaves_the_telling_to_the_original(db: Database) -> None:
     record(db, opened("7A", 7), joined("Aigerim", "7A"))
     outbox.begin_epoch(db, secrets.token_bytes(8))

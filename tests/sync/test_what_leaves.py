@@ -258,3 +258,64 @@ def test_batches_partition_the_events_in_order(
         expected = hi + 1
     assert expected == asked + 1
     db.close()
+
+
+# When a batch leaves ---------------------------------------------------------------------
+
+
+def cut(box: Box, day: int, *, is_early: bool = False) -> bool:
+    db = open_outbox(box.settings)
+    try:
+        now = NOON.replace(day=day)
+        return outbox.cut_batch(
+            db, box.device.kid, lambda batch, _: batch.to_bytes(), now=now, is_early=is_early
+        )
+    finally:
+        db.close()
+
+
+def test_nothing_leaves_before_its_day_is_over(box: Box) -> None:
+    for at in range(30):
+        box.ask(by=f"learner {at}")
+    assert not cut(box, day=1)
+    assert cut(box, day=2)
+
+
+def test_a_small_school_waits_until_its_week_has_passed(box: Box) -> None:
+    box.ask(by="Aigerim")
+    assert not cut(box, day=2)
+    assert not cut(box, day=7)
+    assert cut(box, day=8)
+
+
+def test_waiting_ends_when_ten_learners_look_alike(box: Box) -> None:
+    for at in range(9):
+        box.ask(by=f"learner {at}")
+    assert not cut(box, day=2)
+    box.ask(by="learner 9")
+    assert cut(box, day=2)
+
+
+def test_early_does_not_wait_and_tells_less(box: Box) -> None:
+    box.ask(by="Aigerim")
+    assert cut(box, day=1, is_early=True)
+    ((body,),) = box.query("SELECT body FROM batch")
+    (row,) = unpack_rows(batch_module.read_batch(bytes(body)).payload)  # type: ignore[arg-type]
+    assert row.as_record() == {"kind": "question_asked"}
+
+
+def test_a_clock_that_jumped_does_not_hold_a_batch_back_for_ever(box: Box) -> None:
+    """Recorded while the clock ran a month ahead: put right again, the batch leaves."""
+    box.record(*(event for canary in CANARIES[:1] for event in events_full_of_canaries(canary)))
+    db = open_outbox(box.settings)
+    db.execute("UPDATE outbox SET day = '2026-10-20'")
+    db.close()
+    assert cut(box, day=2)
+
+
+def test_rows_of_an_unknown_day_leave_early_as_well(box: Box) -> None:
+    box.ask(by="Aigerim")
+    db = open_outbox(box.settings)
+    db.execute("UPDATE outbox SET day = ''")
+    db.close()
+    assert cut(box, day=1, is_early=True)
