@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,12 +34,20 @@ from appliance import (
 )
 from appliance.database import connection, saving
 from appliance.engine_client import EngineClient, EngineState, Piece
-from appliance.errors import AnswerFailed, DatabaseBusy, DiskFull, EngineUnreachable, TutorHeld
+from appliance.errors import (
+    AnswerFailed,
+    ApplianceError,
+    DatabaseBusy,
+    DiskFull,
+    EngineUnreachable,
+    TutorHeld,
+)
 from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
 from appliance.questions import Answer, Decision, Question
 from appliance.roster import Learner
 from appliance.tutoring import Plan
+from sync.errors import SyncError
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +114,7 @@ class Assistant:
         self._board.close()
         self._wake.set()
         self._dispatcher.join(STOP_SECONDS)
-        with suppress(DiskFull, DatabaseBusy):
-            self._guard.settle(self._database)
+        self._guard.settle(self._database)
         self._writers.shutdown(wait=False, cancel_futures=True)
 
     def _dispatch(self) -> None:
@@ -117,7 +123,7 @@ class Assistant:
             while not self._closing.is_set():
                 self._state = self._client.state()
                 try:
-                    self._guard.look(db, self._state)
+                    self._watch_exams(db)
                     self._end_refused(db)
                     self._answer_without_engine(db)
                     while self._state.phase == "ready" and self._start_one(db):
@@ -130,6 +136,14 @@ class Assistant:
                     log.exception("the dispatcher stumbled and goes on")
                 self._wake.wait(LOOK_SECONDS)
                 self._wake.clear()
+
+    def _watch_exams(self, db: Database) -> None:
+        """An exam that cannot be written down goes on, and so do the other classes."""
+        try:
+            if self._guard.look(db, self._state):
+                self._board.touch()
+        except (ApplianceError, SyncError) as error:
+            log.warning("the record of an exam waits: %s", error.key)
 
     def _end_refused(self, db: Database) -> None:
         """A stop may come from outside the pages, as the region's does."""

@@ -18,11 +18,12 @@ from sqlite_utils import Database
 from appliance import exam, permission
 from appliance.database import connection, saving
 from appliance.engine_client import EngineClient, EngineState
-from appliance.errors import ExamNotClosed
+from appliance.errors import ApplianceError, ExamNotClosed
 from appliance.exam import Exam
 from appliance.exam_time import Moment
 from models.closure import Closure, read_closure, write_closure
 from models.errors import StoreUnwritable
+from sync.errors import SyncError
 from sync.keys import SigningKey, ensure_device_key
 
 Tries = Counter[tuple[str, str]]  # of a class, at a door
@@ -52,8 +53,12 @@ class ExamGuard:
     def settle(self, database: Path) -> None:
         """Before the first page: what was closed is closed again, whatever happened in between. And after
         the last one: what was counted is written down."""
-        with connection(database) as db:
-            self.look(db, EngineState("down"))
+        try:
+            with connection(database) as db:
+                self.look(db, EngineState("down"))
+        except (ApplianceError, SyncError) as error:
+            # Pages come up all the same: the tables still say that the class is closed.
+            log.warning("the record of an exam waits: %s", error.key)
 
     def start(self, db: Database, school_class_id: str, minutes: int) -> tuple[Exam, list[str]]:
         """Close the engine, then begin the exam; return it with the questions it ended.
@@ -99,17 +104,23 @@ class ExamGuard:
     def look(self, db: Database, engine: EngineState) -> bool:
         """Write down tries and time, end what is over, keep the note right; return whether an exam ended."""
         with self._acting:
-            there = exam.running(db)
-            now = read_moment()
-            over = [running for running in there if running.is_over(now)]
-            if self._tries or any(_has_news(running, engine, now) for running in there):
-                key = ensure_device_key(self._home) if over else None
-                with self._writing_tries() as tries, saving(db):
-                    for running in there:
-                        _note_tries(db, running, tries, engine, now)
-                        self._advance(db, running, key, now)
-            self._keep_closed(db)
-            return bool(over)
+            try:
+                return self._look(db, engine)
+            finally:
+                # Also when nothing can be written down: what was closed stays closed.
+                self._keep_closed(db)
+
+    def _look(self, db: Database, engine: EngineState) -> bool:
+        there = exam.running(db)
+        now = read_moment()
+        over = [running for running in there if running.is_over(now)]
+        if self._tries or any(_has_news(running, engine, now) for running in there):
+            key = ensure_device_key(self._home) if over else None
+            with self._writing_tries() as tries, saving(db):
+                for running in there:
+                    _note_tries(db, running, tries, engine, now)
+                    self._advance(db, running, key, now)
+        return bool(over)
 
     def _advance(self, db: Database, running: Exam, key: SigningKey | None, now: Moment) -> None:
         if key is not None and running.is_over(now):

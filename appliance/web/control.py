@@ -25,14 +25,17 @@ QUIET_SECONDS = 5.0
 DRILLS_SHOWN = 12
 
 
-# What a learner may open during an exam: coming in and leaving, the page that says why AI is off, and how
-# pages look. Whatever else there is or will be, an answer from before could stand on it.
+# What a learner may open during an exam: coming in and leaving, the page that says why AI is off, how pages
+# look, and the way to a person, which nothing closes. Whatever else there is or will be, an answer from
+# before could stand on it.
 OPEN_IN_EXAM = {
     "entry",
     "machine",
     "learner.ask_form",
     "learner.ask",
     "learner.stream",
+    "learner.ask_for_person",
+    "learner.held_stream",
     "reading.show",
     "reading.save",
     "reading.say_rules",

@@ -4,7 +4,10 @@ import itertools
 import json
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 from appliance import access, exam_guard, roster
 from appliance.database import connection, saving
+from appliance.errors import DiskFull
 from appliance.exam_chain import verify_certificate
 from appliance.exam_time import Moment
 from models.closure import path_in, read_closure
@@ -66,6 +70,18 @@ def erlan(classroom: Classroom, dana: Browser) -> Browser:
     browser = classroom.browser()
     assert browser.post("/teacher/login", {"pin": "314159", "school_class": other.id}).status_code == 303
     return browser
+
+
+@pytest.fixture
+def no_room(monkeypatch: pytest.MonkeyPatch):
+    """No step of an exam can be written down any more, as at the end of a card."""
+
+    @contextmanager
+    def saving(db: object) -> Iterator[None]:
+        raise DiskFull
+        yield
+
+    return lambda: monkeypatch.setattr(exam_guard, "saving", saving)
 
 
 def begin(dana: Browser, minutes: int = 45) -> None:
@@ -354,3 +370,65 @@ def test_no_page_of_the_box_shows_a_learner_an_earlier_answer(
     assert tried > 30
     dana.post("/teacher/exam/end")
     assert has_answer("/ask")
+
+
+def test_the_way_to_a_person_is_open_during_an_exam(
+    classroom: Classroom, dana: Browser, aigerim: Browser, bolat: Browser
+) -> None:
+    begin(dana)
+    assert aigerim.post("/person").status_code == 303
+    bolat.ask("I want to die", submission="ab")
+    assert classroom.value("SELECT count(*) FROM hand_back WHERE released_at IS NULL") == 2
+
+
+def test_many_taps_at_once_begin_one_exam(classroom: Classroom, dana: Browser) -> None:
+    answers: list[int] = []
+    cookie = dana.client.get_cookie("sandyq_login")
+    assert cookie is not None
+
+    def tap() -> None:
+        other = classroom.browser()
+        other.client.set_cookie("sandyq_login", cookie.value)
+        answers.append(other.post("/teacher/exam", {"minutes": "45"}).status_code)
+
+    taps = [threading.Thread(target=tap) for _ in range(8)]
+    for thread in taps:
+        thread.start()
+    for thread in taps:
+        thread.join()
+    assert sorted(answers) == [303] + [409] * 7
+    assert classroom.value("SELECT count(*) FROM exam") == 1
+    assert not read_closure(classroom.home).is_empty
+
+
+def test_a_full_disk_begins_no_exam_and_leaves_the_class_open(
+    classroom: Classroom, no_room, dana: Browser, aigerim: Browser
+) -> None:
+    no_room()
+    assert dana.post("/teacher/exam", {"minutes": "45"}).status_code == 507
+    assert classroom.value("SELECT count(*) FROM exam") == 0
+    assert read_closure(classroom.home).is_empty
+
+
+def test_a_disk_that_fills_up_during_an_exam_opens_nothing(
+    classroom: Classroom, machine: Machine, look, no_room, dana: Browser, aigerim: Browser
+) -> None:
+    begin(dana, 45)
+    no_room()
+    machine.passes(46)
+    with pytest.raises(DiskFull):
+        look()
+    assert is_running(classroom), "what cannot be written down has not ended"
+    assert not read_closure(classroom.home).is_empty
+    assert aigerim.ask("Now?", submission="ab").status_code == 409
+
+
+def test_a_box_with_a_full_disk_comes_up_in_the_middle_of_an_exam(
+    classroom: Classroom, machine: Machine, no_room, dana: Browser
+) -> None:
+    begin(dana)
+    machine.passes(1)
+    no_room()
+    classroom.restart()
+    assert is_running(classroom)
+    assert classroom.browser().get("/").status_code == 200
