@@ -38,7 +38,7 @@ ANSWER = (
 )
 OPEN_QUESTIONS = "SELECT count(*) FROM question WHERE state <> 'answered'"
 # Answers of other kinds than a page: their own tests read them.
-NO_PAGES = re.compile(r"/(static|speech|openapi)|\.(json|csv|jsonl|sb1|html)$|/stream$|^/health$")
+NO_PAGES = re.compile(r"/(static|speech|openapi)|\.(json|csv|jsonl|sb1|html)$|stream$|^/health$")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Scene:
     question: str
     learner_id: str
     session: str
+    task: str
 
     def visits(self) -> list[Visit]:
         code = self.room.code()
@@ -71,6 +72,8 @@ class Scene:
             Visit("names", "entry.names", "stranger", f"/class/{code}"),
             Visit("welcome", "entry.welcome", "learner", "/welcome"),
             Visit("ask", "learner.ask_form", "learner", "/ask"),
+            Visit("tasks", "tasks.every", "learner", "/tasks"),
+            Visit("task", "tasks.one", "learner", f"/tasks/{self.task}"),
             Visit("why", "review.why", "learner", f"/why/{self.question}"),
             Visit("me", "stored.mine", "learner", "/me"),
             Visit("reading", "reading.show", "learner", "/reading"),
@@ -90,6 +93,7 @@ class Scene:
             Visit("cards", "people.choose_cards", "teacher", "/teacher/cards"),
             Visit("printed-cards", "people.print_cards", "teacher", "/teacher/cards", "main form button"),
             Visit("recovery", "people.recovery", "teacher", "/teacher/recovery"),
+            Visit("teacher-tasks", "tasks.teacher_form", "teacher", "/teacher/tasks"),
             Visit("contests", "review.contests", "teacher", "/teacher/contests"),
             Visit("decide", "review.why", "teacher", f"/why/{self.question}"),
             Visit("reports", "reports.lessons", "teacher", "/teacher/reports"),
@@ -111,6 +115,8 @@ def play(room: Room, engine: FakeEngine) -> Scene:
     """Play a lesson in which a bit of everything happens."""
     engine.words = [word + " " for word in ANSWER.split(" ")]
     dana = room.teacher(NAMES, "kk")
+    dana.post("/teacher/tasks", text="$\\frac{1}{2} + \\frac{1}{3}$ неге тең?", answers="5/6")
+    task = room.value("SELECT id FROM task")
     aigerim, bolat, saule = (room.learner(name, "kk") for name in NAMES[:3])
     for person, text in (
         (aigerim, "Екі бөлшекті қалай қосамын?"),
@@ -125,6 +131,7 @@ def play(room: Room, engine: FakeEngine) -> Scene:
         "SELECT question.id FROM question JOIN learner ON learner.id = learner_id WHERE name = 'Айгерім'"
     )
     aigerim.post(f"/why/{question}/contest", reason="unclear", words="Ортақ бөлім деген не?")
+    aigerim.post(f"/tasks/{task}/attempt", answer="2/5", submission="first")
     with connection(room.home / "box.sqlite") as db, saving(db):
         school_class = roster.find_first_class(db)
         learners = {one.name: one for one in roster.learners(db, school_class.id)}
@@ -134,7 +141,7 @@ def play(room: Room, engine: FakeEngine) -> Scene:
         db.execute("UPDATE school_class SET uses_pictures = 1")
     engine.hold()
     bolat.ask("Ал көбейтсем ше?")
-    return Scene(room, dana, aigerim, question, learners["Айгерім"].id, session.id)
+    return Scene(room, dana, aigerim, question, learners["Айгерім"].id, session.id, task)
 
 
 class Tour:

@@ -38,7 +38,7 @@ class Watcher:
         at = time.monotonic()
         self.pictures.append((at, data["part"]))
         for row in re.findall(r"<tr>.*?</tr>", data["html"], re.S):
-            name, state = re.search(r"(Оқушы \d\d)", row), re.search(r'class="state (\w+)"', row)
+            name, state = re.search(r"(Оқушы \d\d)", row), re.search(r'class="state is-(\w+)"', row)
             if name and state:
                 self.seen.setdefault((name[1], state[1]), at)
 
