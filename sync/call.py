@@ -77,6 +77,15 @@ def seal_call(call: Call, device: SigningKey, recipient: Recipient) -> bytes:
     return cbor.write([MAGIC, header, hpke_seal(plain, recipient.sealing_public, _info(header))])
 
 
+def recipient(blob: bytes) -> bytes:
+    """Return the name of the key a call was sealed to; nothing when it is none."""
+    try:
+        kid = cbor.array(cbor.read(cbor.octets(cbor.array(cbor.read(blob), 3)[1])), 4)[3]
+    except cbor.NotOurCbor:
+        return b""
+    return kid if isinstance(kid, bytes) else b""
+
+
 def open_call(blob: bytes, key: OpeningKey, region_id: bytes) -> OpenedCall:
     """Open a call to this region, or say why not."""
     try:

@@ -12,6 +12,7 @@ import base64
 import binascii
 import json
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -19,17 +20,25 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from sync import boots, outbox, policy, schema
+from sync import boots, key_list, outbox, policy, schema
 from sync.batch import Batch
 from sync.clock import Quality
 from sync.database import migrate, open_database
 from sync.enrolment_code import mark_of, read_code
-from sync.envelope import CONTENT_KEY_BYTES, REGION_ID_BYTES, Recipient, seal
+from sync.envelope import (
+    CONTENT_KEY_BYTES,
+    NATION_ROLE,
+    REGION_ID_BYTES,
+    REGION_ROLE,
+    Recipient,
+    seal,
+)
 from sync.errors import (
     AlreadyEnrolled,
     AnswerUnreadable,
     BatchFork,
     KeyDamaged,
+    KeyListOutdated,
     NotEnrolled,
     PolicyForged,
     PolicyMalformed,
@@ -207,7 +216,7 @@ def send_all(
 
 def ask(db: Database, device: SigningKey, enrolment: Enrolment, transport: Transport) -> None:
     """Ask what is new, and set the clock by the answer if it was not long under way."""
-    asked = question(db)
+    asked = question(db, enrolment.region_id)
     before = boots.read()
     told = transport.ask(asked.to_bytes())
     after = boots.read()
@@ -217,6 +226,10 @@ def ask(db: Database, device: SigningKey, enrolment: Enrolment, transport: Trans
     # Without our own nonce it is an answer from another day that somebody kept.
     if is_fresh and notice.nonce == asked.nonce:
         boots.anchor(db, after, notice.server_time)
+    if notice.keys_number > asked.keys_number:
+        signed = transport.fetch_keys()
+        with suppress(KeyListOutdated):  # published again while we asked, and a stick was faster
+            key_list.accept(db, signed, enrolment.policy_public, enrolment.region_id)
 
 
 def seal_waiting(db: Database, device: SigningKey, enrolment: Enrolment) -> None:
@@ -238,17 +251,30 @@ def cut_next(
 
     def seal_for_region(batch: Batch, blob_id: bytes) -> bytes:
         keys = {name: secrets.token_bytes(CONTENT_KEY_BYTES) for name in ("content_key", "nation_key")}
-        return seal(batch, device, enrolment.recipient, blob_id=blob_id, **keys)
+        return seal(batch, device, to, blob_id=blob_id, **keys)
 
-    moment = boots.now(db)
+    moment, to = boots.now(db), recipient(db, enrolment)
     return outbox.cut_batch(
         db,
         device.kid,
         seal_for_region,
         now=now or moment.at,
         is_early=is_early,
-        with_nation=enrolment.nation_public is not None,
+        with_nation=to.nation_public is not None,
         clock_quality=moment.quality,
+    )
+
+
+def recipient(db: Database, enrolment: Enrolment) -> Recipient:
+    """Return whom to seal to now: the keys of the month by the time this box trusts, else the first ones."""
+    listed = key_list.current(db, enrolment.region_id)
+    now = boots.now(db).at
+    if listed is None or now is None:
+        return enrolment.recipient
+    return Recipient(
+        enrolment.region_id,
+        listed.find(REGION_ROLE, now) or enrolment.sealing_public,
+        listed.find(NATION_ROLE, now) or enrolment.nation_public,
     )
 
 
@@ -258,12 +284,14 @@ def _ceiling(db: Database) -> datetime | None:
     return moment.at if moment.quality is Quality.CONFIRMED else None
 
 
-def question(db: Database) -> Question:
+def question(db: Database, region_id: bytes) -> Question:
     """Return what a box tells of its standing when it asks what is new."""
     epoch, next_seq, oldest_seq = outbox.standing(db)
     order = policy.current(db)
     nonce = secrets.token_bytes(NONCE_BYTES)
-    return Question(epoch, next_seq, oldest_seq, order.version if order else 0, 0, nonce)
+    keys = key_list.current(db, region_id)
+    numbers = (order.version if order else 0, keys.number if keys else 0)
+    return Question(epoch, next_seq, oldest_seq, *numbers, nonce)
 
 
 def hear(db: Database, device: SigningKey, enrolment: Enrolment, told: bytes) -> set[int]:

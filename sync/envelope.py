@@ -119,6 +119,11 @@ def seal(
     return cbor.write([MAGIC, header, [list(own), *(list(section) for section in others)]])
 
 
+def recipients(blob: bytes) -> list[bytes]:
+    """Return the names of the keys an envelope was sealed to."""
+    return _read_outer(blob)[0].kids
+
+
 def open_envelope(blob: bytes, key: OpeningKey, region_id: bytes) -> Opened:
     """Open the section that is ours, or say why not."""
     header, header_bytes, sections = _read_outer(blob)

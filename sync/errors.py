@@ -181,6 +181,13 @@ class UnknownBox(RefusedEnvelope):
     status = 403
 
 
+class BoxRevoked(RefusedEnvelope):
+    key = "box_revoked"
+    message = N_("The region no longer believes this box's key.")
+    hint = N_("The box keeps everything. Give it new keys and enrol it with a new code.")
+    status = 403
+
+
 class BatchMalformed(RefusedEnvelope):
     key = "batch_malformed"
     message = N_("The batch inside the envelope is in the wrong form.")
@@ -288,6 +295,24 @@ class PolicyOutdated(SyncError):
     key = "policy_outdated"
     message = N_("The order has number %(version)d, but this box has seen number %(known)d.")
     hint = N_("The box goes on with the order it had.")
+
+
+class KeyListMalformed(SyncError):
+    key = "key_list_malformed"
+    message = N_("The region's list of keys could not be read.")
+    hint = N_("The box goes on with the keys it had.")
+
+
+class KeyListForged(SyncError):
+    key = "key_list_forged"
+    message = N_("The list of keys was not signed by the region of this box.")
+    hint = N_("The box goes on with the keys it had.")
+
+
+class KeyListOutdated(SyncError):
+    key = "key_list_outdated"
+    message = N_("The list of keys has number %(number)d, but this box has seen number %(known)d.")
+    hint = N_("The box goes on with the keys it had.")
 
 
 # The way to the region -----------------------------------------------------------
@@ -410,6 +435,13 @@ class DeviceNotProven(SyncError):
     message = N_("The box did not prove that it holds its own key.")
     hint = N_("Restart the box and try again.")
     status = 400
+
+
+class UnknownLabel(SyncError):
+    key = "unknown_label"
+    message = N_("There is no box %(label)s here.")
+    hint = N_("Look the name up with: sandyq region report")
+    status = 404
 
 
 class BadRequest(SyncError):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -134,6 +135,41 @@ def _device_path(home: Path) -> Path:
 # The region ---------------------------------------------------------------------------
 
 
+_MONTH = re.compile(r"month-(\d{4}-(?:0[1-9]|1[0-2]))\.key")
+
+
+@dataclass(frozen=True)
+class MonthKeys:
+    """The opening keys a region makes every month, each in its file; a server finds new ones by itself."""
+
+    _folder: Path
+
+    def ensure(self, month: str) -> OpeningKey:
+        """Return the key of a month such as 2026-12, making it the first time."""
+        return _ensure(self._path(month), "opening", SEALING_SEED_BYTES, OpeningKey.from_seed)
+
+    def names(self) -> list[str]:
+        found = (_MONTH.fullmatch(path.name) for path in self._folder.glob("month-*.key"))
+        return sorted(match[1] for match in found if match)
+
+    def find(self, kids: Sequence[bytes]) -> OpeningKey | None:
+        """Return the key with one of these names; the newest month is the likeliest."""
+        for month in reversed(self.names()):
+            key = OpeningKey.from_seed(_read(self._path(month), "opening", SEALING_SEED_BYTES))
+            if key.kid in kids:
+                return key
+        return None
+
+    def destroy(self, month: str) -> None:
+        """What was sealed to this key is closed for ever, also to whoever steals the disk."""
+        path = self._path(month)
+        path.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+    def _path(self, month: str) -> Path:
+        return self._folder / f"month-{month}.key"
+
+
 @dataclass(frozen=True)
 class RegionKeys:
     """What a region opens envelopes with, and what it signs receipts and orders with."""
@@ -141,6 +177,13 @@ class RegionKeys:
     opening: OpeningKey
     receipts: SigningKey
     policy: SigningKey
+    months: MonthKeys
+
+    def find_opening(self, kids: Sequence[bytes]) -> OpeningKey:
+        """Return the key one of these names; the first key of all when none does."""
+        if self.opening.kid in kids:
+            return self.opening
+        return self.months.find(kids) or self.opening
 
 
 def ensure_region_keys(folder: Path) -> RegionKeys:
@@ -149,6 +192,7 @@ def ensure_region_keys(folder: Path) -> RegionKeys:
         _ensure(folder / "keys" / "opening.key", "opening", SEALING_SEED_BYTES, OpeningKey.from_seed),
         _ensure(folder / "keys" / "receipts.key", "receipts", SIGNING_SEED_BYTES, SigningKey.from_seed),
         _ensure(folder / "keys" / "policy.key", "policy", SIGNING_SEED_BYTES, SigningKey.from_seed),
+        MonthKeys(folder / "keys"),
     )
 
 
@@ -159,6 +203,7 @@ def get_region_keys(folder: Path) -> RegionKeys:
         SigningKey.from_seed(_read(folder / "keys" / "receipts.key", "receipts", SIGNING_SEED_BYTES)),
         # A region made before there were orders has none yet.
         _ensure(folder / "keys" / "policy.key", "policy", SIGNING_SEED_BYTES, SigningKey.from_seed),
+        MonthKeys(folder / "keys"),
     )
 
 

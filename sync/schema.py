@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sync import boots, line_book, outbox, policy, stick_book
+from sync import boots, key_list, line_book, outbox, policy, stick_book
 
 MIGRATIONS = (
     boots.migrations,
+    key_list.migrations,
     outbox.migrations,
     policy.migrations,
     stick_book.migrations,

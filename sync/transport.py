@@ -24,6 +24,7 @@ from sync.errors import (
     AnswerUnreadable,
     BadRegionAddress,
     BatchFork,
+    BoxRevoked,
     CodeRefused,
     RegionBusy,
     RegionRefused,
@@ -46,6 +47,7 @@ CONFLICT = 409
 ENVELOPE_TYPE = "application/vnd.sandyq.sb1"
 QUESTION_TYPE = "application/vnd.sandyq.question"
 REPLY_TYPE = "application/vnd.sandyq.reply"
+KEYS_TYPE = "application/vnd.sandyq.keys"
 PIECE_TYPE = "application/partial-upload"
 PROBLEM_TYPE = "application/problem+json"
 
@@ -56,7 +58,7 @@ _NAME = {"User-Agent": "sandyq"}
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _SPOKEN_AS: dict[str, type[SyncError]] = {
-    error.key: error for error in (BatchFork, TokenRefused, CodeRefused)
+    error.key: error for error in (BatchFork, BoxRevoked, TokenRefused, CodeRefused)
 }
 
 
@@ -76,6 +78,9 @@ class Transport(Protocol):
 
     def ask(self, question: bytes) -> bytes:
         """Return the region's reply to what is new."""
+
+    def fetch_keys(self) -> bytes:
+        """Return the region's newest list of keys, not yet checked."""
 
 
 class Meter(Protocol):
@@ -126,6 +131,12 @@ class HttpTransport:
 
     def ask(self, question: bytes) -> bytes:
         return self._reply(self._ask("POST", "/v1/news", question, {"Content-Type": QUESTION_TYPE}))
+
+    def fetch_keys(self) -> bytes:
+        answer = self._ask("GET", "/v1/keys", b"", {})
+        if answer.content_type != KEYS_TYPE or not answer.body:
+            raise RegionUnreachable
+        return answer.body
 
     def enrol(self, request: dict[str, str]) -> dict[str, Any]:
         """Ask to be taken in; return the region's answer, not yet checked."""

@@ -14,14 +14,23 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from sync import client, outbox, policy, stick_book
+from sync import client, key_list, outbox, policy, stick_book
 from sync.call import REPLY_KEY_BYTES, Call, open_reply, seal_call
 from sync.client import Enrolment
-from sync.errors import PolicyForged, PolicyMalformed, PolicyOutdated, StickMissing, SyncError
+from sync.errors import (
+    KeyListForged,
+    KeyListMalformed,
+    KeyListOutdated,
+    PolicyForged,
+    PolicyMalformed,
+    PolicyOutdated,
+    StickMissing,
+    SyncError,
+)
 from sync.keys import SigningKey, get_device_key
 from sync.settings import SyncSettings
 from sync.stick_book import StickVisit
-from sync.stick_folder import CALL, ENVELOPE, ORDER, REPLY, StickFolder
+from sync.stick_folder import CALL, ENVELOPE, KEYS, ORDER, REPLY, StickFolder
 
 
 @dataclass(frozen=True)
@@ -140,22 +149,23 @@ def _has_copy(db: Database, stick: StickFolder, batch: outbox.SealedBatch, there
 def _call(db: Database, device: SigningKey, enrolment: Enrolment, stick: StickFolder) -> None:
     """Leave one call on the stick; the one this box left before asked for less."""
     before = {call.name for call in stick_book.waiting_calls(db)} & set(stick.names(CALL))
-    call = Call(device.kid, secrets.token_bytes(REPLY_KEY_BYTES), client.question(db))
+    call = Call(device.kid, secrets.token_bytes(REPLY_KEY_BYTES), client.question(db, enrolment.region_id))
     # Killed between the two, nobody can open the reply; the next call brings the same and more.
-    sealed = seal_call(call, device, enrolment.recipient)
+    sealed = seal_call(call, device, client.recipient(db, enrolment))
     stick_book.note_call(db, stick.write(CALL, sealed), call.reply_key)
     for name in before:
         stick.remove(name)
 
 
 def _follow_orders(db: Database, enrolment: Enrolment, stick: StickFolder) -> int:
-    """Keep the newest of the region's orders; return how many files are none."""
+    """Keep the newest of the region's orders and lists; return how many files are none."""
     damaged = 0
-    for name in stick.names(ORDER):
-        try:
-            policy.accept(db, stick.read(name) or b"", enrolment.policy_public, enrolment.region_id)
-        except PolicyOutdated:
-            continue  # a stick that was long under way
-        except (PolicyForged, PolicyMalformed):
-            damaged += 1
+    for kind, accept in ((ORDER, policy.accept), (KEYS, key_list.accept)):
+        for name in stick.names(kind):
+            try:
+                accept(db, stick.read(name) or b"", enrolment.policy_public, enrolment.region_id)
+            except (PolicyOutdated, KeyListOutdated):
+                continue  # a stick that was long under way
+            except (PolicyForged, PolicyMalformed, KeyListForged, KeyListMalformed):
+                damaged += 1
     return damaged

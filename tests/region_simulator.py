@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 
 from sync import cbor
 from sync.batch import Batch
-from sync.envelope import open_envelope, verify_sender
+from sync.envelope import open_envelope, recipients, verify_sender
 from sync.errors import RegionUnreachable
 from sync.server import pages, registry
 from sync.server.app import create_app
@@ -86,7 +86,8 @@ class RegionSimulator:
         return counted
 
     def open(self, blob: bytes, device_public: bytes) -> Batch:
-        return verify_sender(open_envelope(blob, self.region.keys.opening, self.region.id), device_public)
+        key = self.region.keys.find_opening(recipients(blob))
+        return verify_sender(open_envelope(blob, key, self.region.id), device_public)
 
     # The line
 
@@ -158,3 +159,7 @@ class Line:
 
     def ask(self, question: bytes) -> bytes:
         return self.region.tell(question, self.token)
+
+    def fetch_keys(self) -> bytes:
+        response = self.region.http.get("/v1/keys", headers={"Authorization": f"Bearer {self.token}"})
+        return response.data

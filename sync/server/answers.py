@@ -40,4 +40,5 @@ def missed_receipts(store: Store, region: Region, box: Box, question: Question) 
 
 
 def _notice(store: Store, box: Box, epoch: bytes, now: datetime, nonce: bytes) -> Notice:
-    return Notice(box.kid, now.replace(microsecond=0), epoch, store.highest_seq(box, epoch), 0, nonce)
+    at = now.replace(microsecond=0)
+    return Notice(box.kid, at, epoch, store.highest_seq(box, epoch), store.key_list_number(), nonce)

@@ -43,7 +43,7 @@ from sync.server.openapi import describe_region
 from sync.server.store import Box, Store, open_store
 from sync.server.translation import LANGUAGES, PAGE_LANGUAGE, PROBLEM_LANGUAGE, Speaker, load_speakers
 from sync.server.uploads import MAX_PIECE_BYTES, Uploads
-from sync.transport import PROBLEM_TYPE, REPLY_TYPE
+from sync.transport import KEYS_TYPE, PROBLEM_TYPE, REPLY_TYPE
 
 MAX_ENROLMENT_BYTES = 4096  # an honest request has about 300
 MAX_QUESTION_BYTES = 256  # an honest one has about 20
@@ -136,6 +136,14 @@ def _add_machine_routes(app: Flask, region: Region, clock: Clock) -> None:
         box = _sender(region)
         question = read_question(request.get_data())
         return _reply(answers.answer_question(_store(region), region, box, question, clock()))
+
+    @app.get("/v1/keys")
+    def tell_keys() -> Response:
+        _sender(region)
+        document = _store(region).find_key_list()
+        if document is None:
+            raise NotFound
+        return Response(document, content_type=KEYS_TYPE)
 
     @app.get("/health")
     def health() -> Response:

@@ -19,9 +19,9 @@ from cheroot import wsgi
 
 from sync.budget import HOURS
 from sync.errors import AddressInUse
-from sync.server import orders, pages, registry, sticks
+from sync.server import key_life, orders, pages, registry, sticks
 from sync.server.app import create_app
-from sync.server.identity import get_region, make_region, name_nation_key
+from sync.server.identity import get_region, make_region, name_nation_key, read_month_keys
 from sync.server.store import open_store
 from sync.settings import RegionSettings
 
@@ -125,6 +125,45 @@ def report_command(settings: RegionSettings, is_json: bool) -> None:
     finally:
         store.close()
     _print(answer, is_json, _report_in_words(answer))
+
+
+@region_group.command("keys")
+@click.option(
+    "--nation-keys",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The nation's monthly keys: a line each with the month, such as 2026-12, and the key in base64.",
+)
+@as_json
+@click.pass_obj
+def keys_command(settings: RegionSettings, nation_keys: Path | None, is_json: bool) -> None:
+    """Make and publish the keys of the next months; destroy those of long ago."""
+    region = get_region(settings)
+    nation = read_month_keys(nation_keys) if nation_keys else None
+    store = open_store(region.database)
+    try:
+        store.migrate()
+        keys = key_life.publish(region, store, datetime.now(UTC), nation)
+    finally:
+        store.close()
+    listed = [{"role": key.role, "since": key.since.date().isoformat()} for key in keys.keys]
+    said = f"List {keys.number} with {len(keys.keys)} keys is published. Run this once a month."
+    _print({"number": keys.number, "keys": listed}, is_json, said)
+
+
+@region_group.command("revoke")
+@click.argument("label")
+@as_json
+@click.pass_obj
+def revoke_command(settings: RegionSettings, label: str, is_json: bool) -> None:
+    """Believe nothing more from the box LABEL, which was stolen or copied."""
+    region = get_region(settings)
+    store = open_store(region.database)
+    try:
+        store.migrate()
+        registry.revoke(store, label, datetime.now(UTC))
+    finally:
+        store.close()
+    _print({"revoked": label}, is_json, f"{label} is revoked. What it sent before stays.")
 
 
 @region_group.group("policy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,17 @@ def get_region(settings: RegionSettings) -> Region:
         raise KeyDamaged(name=IDENTITY_FILE) from fault
     nation = _read_key(nation_key.encode(), IDENTITY_FILE) if nation_key else None
     return Region(region_id, name, database, get_region_keys(settings.folder), settings.folder, nation)
+
+
+def read_month_keys(file: Path) -> dict[str, bytes]:
+    """Return the nation's keys by month; a line each with a month such as 2026-12 and the key."""
+    keys: dict[str, bytes] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        month, _, text = line.strip().partition(" ")
+        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+            raise KeyDamaged(name=file.name)
+        keys[month] = _read_key(text.strip().encode(), file.name)
+    return keys
 
 
 def _read_key(text: bytes, name: str) -> bytes:

@@ -14,8 +14,8 @@ from datetime import datetime
 from enum import Enum
 
 from sync.batch import NO_PREVIOUS, Batch, unpack_rows
-from sync.envelope import open_envelope, verify_sender
-from sync.errors import BatchFork, BatchMalformed, UnknownBox
+from sync.envelope import open_envelope, recipients, verify_sender
+from sync.errors import BatchFork, BatchMalformed, BoxRevoked, UnknownBox
 from sync.keys import RegionKeys
 from sync.receipt import Receipt, sign_receipt
 from sync.server.store import Box, LedgerRow, Store
@@ -67,10 +67,12 @@ def receive(
 ) -> Stored:
     """Store an envelope once. Without a sender (on a stick there is no token) the name inside counts;
     either way only the signature proves it."""
-    opened = open_envelope(blob, keys.opening, region_id)
+    opened = open_envelope(blob, keys.find_opening(recipients(blob)), region_id)
     known = sender or store.find_box_by_kid(opened.claimed_kid)
     if known is None or opened.claimed_kid != known.kid:
         raise UnknownBox
+    if known.is_revoked:
+        raise BoxRevoked
     sender = known
     batch = verify_sender(opened, sender.device_key)
     events = unpack_rows(batch.payload)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from sync.transport import ENVELOPE_TYPE, PIECE_TYPE, PROBLEM_TYPE, QUESTION_TYPE, REPLY_TYPE
+from sync.transport import ENVELOPE_TYPE, KEYS_TYPE, PIECE_TYPE, PROBLEM_TYPE, QUESTION_TYPE, REPLY_TYPE
 
 
 def describe_region() -> dict[str, Any]:
@@ -22,6 +22,7 @@ def describe_region() -> dict[str, Any]:
             "/v1/enrolments": {"post": _enrolments()},
             "/v1/batches": {"post": _batches()},
             "/v1/news": {"post": _news()},
+            "/v1/keys": {"get": _keys()},
             "/v1/uploads": {"post": _begin_upload()},
             "/v1/uploads/{name}": {
                 "parameters": [
@@ -96,6 +97,20 @@ def _news() -> dict[str, Any]:
             "200": _REPLY,
             "400": _problem("The question has the wrong form"),
             "401": _problem("The token is not known"),
+        },
+    }
+
+
+def _keys() -> dict[str, Any]:
+    return {
+        "operationId": "tell_keys",
+        "summary": "The newest signed list of keys to seal to",
+        "security": [{"box": []}],
+        "responses": {
+            "200": {"description": "The list (docs/envelope.md)", "content": {KEYS_TYPE: {}}},
+            "401": _problem("The token is not known"),
+            "403": _problem("The box's key was revoked"),
+            "404": _problem("The region has published no list"),
         },
     }
 

@@ -18,7 +18,15 @@ from datetime import datetime, timedelta
 
 from sync.client import ENROL_CONTEXT
 from sync.enrolment_code import ALPHABET, EnrolmentCode, make_code
-from sync.errors import BadRequest, CodeRefused, DeviceNotProven, TokenRefused, TooManyCodes
+from sync.errors import (
+    BadRequest,
+    BoxRevoked,
+    CodeRefused,
+    DeviceNotProven,
+    TokenRefused,
+    TooManyCodes,
+    UnknownLabel,
+)
 from sync.keys import (
     SIGNATURE_BYTES,
     SIGNING_PUBLIC_BYTES,
@@ -103,6 +111,8 @@ def enrol(store: Store, request: EnrolmentRequest, now: datetime) -> Admission:
             label = _fresh_label(store)
             store.add_box(label, kid, request.device_key, _hash(secret), request.software, now)
         else:
+            if box.is_revoked:
+                raise BoxRevoked
             label = box.label
             store.renew_box(box, _hash(secret), request.software, now)
     return Admission(label, f"{label}.{secret}")
@@ -116,6 +126,17 @@ def get_box_by_token(store: Store, token: str) -> Box:
     known = box.token_sha256 if box else bytes(32)
     if not hmac.compare_digest(known, _hash(secret)) or box is None:
         raise TokenRefused
+    if box.is_revoked:
+        raise BoxRevoked
+    return box
+
+
+def revoke(store: Store, label: str, now: datetime) -> Box:
+    """Believe nothing more that is signed with this box's key; what was stored stays."""
+    box = store.find_box_by_label(label)
+    if box is None:
+        raise UnknownLabel(label=label)
+    store.revoke_box(box, now)
     return box
 
 

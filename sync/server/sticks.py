@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from sync.call import NONCE_BYTES, Call, open_call, open_reply, seal_reply, verify_caller
+from sync.call import NONCE_BYTES, Call, open_call, open_reply, recipient, seal_reply, verify_caller
 from sync.errors import EnvelopeTruncated, RefusedEnvelope, UnknownBox
 from sync.reply import MAX_RECEIPTS
 from sync.server import answers, inbox
 from sync.server.identity import Region
 from sync.server.store import Box, Store
-from sync.stick_folder import CALL, ENVELOPE, ORDER, REPLY, StickFolder
+from sync.stick_folder import CALL, ENVELOPE, KEYS, ORDER, REPLY, StickFolder
 
 
 @dataclass
@@ -44,7 +44,8 @@ def import_stick(store: Store, region: Region, root: Path, now: datetime) -> Sti
             if answered is not None:
                 for reply in [reply for reply, blob in old.items() if open_reply(blob, answered.reply_key)]:
                     stick.remove(reply)
-        _leave_order(store, stick)
+        _leave(stick, ORDER, store.find_policy())
+        _leave(stick, KEYS, store.find_key_list())
     return report
 
 
@@ -98,22 +99,19 @@ def _answer(
 def _read_call(store: Store, region: Region, blob: bytes | None) -> tuple[Box, Call]:
     if not blob:
         raise EnvelopeTruncated
-    opened = open_call(blob, region.keys.opening, region.id)
+    opened = open_call(blob, region.keys.find_opening([recipient(blob)]), region.id)
     box = store.find_box_by_kid(opened.claimed_kid)
     if box is None:
         raise UnknownBox
     return box, verify_caller(opened, box.device_key)
 
 
-def _leave_order(store: Store, stick: StickFolder) -> None:
-    """The newest order rides on every stick, for boxes that never left a call on it as well."""
-    order = store.find_policy()
-    if order is None:
+def _leave(stick: StickFolder, kind: str, newest: bytes | None) -> None:
+    """The newest order and list ride on every stick, for boxes that never left a call on it as well."""
+    older = stick.names(kind)
+    if newest is None or any(stick.read(name) == newest for name in older):
         return
-    older = stick.names(ORDER)
-    if any(stick.read(name) == order for name in older):
-        return
-    stick.write(ORDER, order)
-    # A stranger's stick may carry anything under this name; what is not the newest order is worthless.
+    stick.write(kind, newest)
+    # A stranger's stick may carry anything under this name; what is not the newest is worthless.
     for name in older:
         stick.remove(name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,13 @@ def _add_columns(db: Database, names: Iterable[str]) -> None:
         db.execute(f"ALTER TABLE event ADD COLUMN {name} {column_type}")
 
 
+@migrations()
+def m006_key_life(db: Database) -> None:
+    """Every list of keys as it was signed, and boxes whose keys are not to be believed any more."""
+    db.execute("CREATE TABLE key_list (number INTEGER PRIMARY KEY, document BLOB NOT NULL) STRICT")
+    db.execute("ALTER TABLE box ADD COLUMN revoked_at TEXT")
+
+
 @dataclass(frozen=True)
 class Code:
     secret_sha256: bytes
@@ -183,6 +190,7 @@ class Box:
     kid: bytes
     device_key: bytes
     token_sha256: bytes
+    is_revoked: bool = False
 
 
 @dataclass(frozen=True)
@@ -305,10 +313,11 @@ class Store:
     def _find_box(self, condition: str, value: bytes | str) -> Box | None:
         with translated_faults():
             row = self._db.execute(
-                f"SELECT id, label, kid, device_key, token_sha256 FROM box WHERE {condition}",  # noqa: S608 - our own words
+                "SELECT id, label, kid, device_key, token_sha256, revoked_at IS NOT NULL"  # noqa: S608 - our own words
+                f" FROM box WHERE {condition}",
                 [value],
             ).fetchone()
-        return Box(*row) if row else None
+        return replace(Box(*row), is_revoked=bool(row[-1])) if row else None
 
     # Batches
 
@@ -429,6 +438,25 @@ class Store:
     def add_policy(self, version: int, document: bytes) -> None:
         with self.transaction():
             self._db.execute("INSERT INTO policy VALUES (?, ?)", [version, document])
+
+    def find_key_list(self) -> bytes | None:
+        """Return the newest list of keys as it was signed."""
+        with translated_faults():
+            row = self._db.execute("SELECT document FROM key_list ORDER BY number DESC LIMIT 1").fetchone()
+        return row[0] if row else None
+
+    def key_list_number(self) -> int:
+        with translated_faults():
+            number: int = self._db.execute("SELECT coalesce(max(number), 0) FROM key_list").fetchone()[0]
+        return number
+
+    def add_key_list(self, number: int, document: bytes) -> None:
+        with self.transaction():
+            self._db.execute("INSERT INTO key_list VALUES (?, ?)", [number, document])
+
+    def revoke_box(self, box: Box, now: datetime) -> None:
+        with self.transaction():
+            self._db.execute("UPDATE box SET revoked_at = ? WHERE id = ?", [now.isoformat(), box.id])
 
     # What is shown
 

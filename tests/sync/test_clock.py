@@ -146,7 +146,7 @@ def test_old_answer_replayed_raises_no_clock_and_lowers_none(
 ) -> None:
     run(box, region, machine)
     db = client.open_outbox(box.settings)
-    old = region.tell(client.question(db).to_bytes(), box.enrolment.token)
+    old = region.tell(client.question(db, box.enrolment.region_id).to_bytes(), box.enrolment.token)
     machine.wait(days=10)
     run(box, region, machine)
     known = boots.now(db)
@@ -156,6 +156,9 @@ def test_old_answer_replayed_raises_no_clock_and_lowers_none(
             return old
 
         def send(self, _sealed: bytes, pause: object = None) -> bytes:
+            raise NotImplementedError
+
+        def fetch_keys(self) -> bytes:
             raise NotImplementedError
 
     client.ask(db, box.device, box.enrolment, Replayed())
@@ -170,7 +173,7 @@ def test_stick_raises_the_floor_but_does_not_set_the_clock(
     machine.restart(EPOCH_START)
     db = client.open_outbox(box.settings)
     region.time = machine.true
-    told = region.tell(client.question(db).to_bytes(), box.enrolment.token)
+    told = region.tell(client.question(db, box.enrolment.region_id).to_bytes(), box.enrolment.token)
     machine.wait(days=20)  # in a driver's pocket
     client.hear(db, box.device, box.enrolment, told)
     assert boots.floor(db) == region.time
