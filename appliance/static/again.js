@@ -1,0 +1,28 @@
+// A part of a page that changes by itself now and then: a pause, an exam. It is fetched again with its
+// page and put in its place; nothing else on the page moves, so nobody loses a word or a place.
+"use strict";
+
+const part = document.querySelector("[data-again]");
+
+async function lookAgain() {
+  try {
+    const answer = await fetch(location.href);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector("[data-again]");
+    if (fresh) {
+      // Only what differs: a screen reader would read the same words again and again.
+      if (fresh.innerHTML !== part.innerHTML) part.innerHTML = fresh.innerHTML; // the box's own template
+    } else if (!answer.ok || part.dataset.then === "reload") {
+      location.reload();
+      return;
+    } else {
+      part.remove();
+      return;
+    }
+  } catch {
+    // The Wi-Fi is away for a moment.
+  }
+  setTimeout(lookAgain, part.dataset.again * 1000);
+}
+
+if (part) setTimeout(lookAgain, part.dataset.again * 1000);
