@@ -4,8 +4,8 @@ Pure: step times come in (`measuring` takes them), dials and their reasons go ou
 
 - Threads: the fewest that are nearly the fastest. All cores only for a real gain, because the pages
   live on the same machine.
-- Answers at once: more as long as a step stays within what a reader takes for fluent, and as long as
-  another learner at the table makes the class faster and not only each of them slower.
+- Answers at once: as many as a step can hold that a reader still takes for fluent, unless the class as a
+  whole would get clearly slower: whoever has a row has a first word.
 - Rows a step: as many prompt rows as fit the same limit, so that a long prompt never holds up the text
   of the others.
 """
@@ -17,8 +17,10 @@ from typing import Any
 
 # A word every 0.3 s is still read as flowing text; beyond that, a class sees its answers stutter.
 STEP_SECONDS = 0.3
-# More answers at once must make the class as a whole faster by so much, or they only slow each other.
-WORTH_GAIN = 1.10
+# What is measured stands on a few words; a row on a lesson of 500 tokens takes about so much longer.
+LESSON_FACTOR = 1.3
+# More answers at once give more children a first word; so much of the class's speed that may cost.
+WORTH_SPEED = 0.75
 # A thread that brings less than this costs more warmth and disturbance than it is worth.
 THREAD_GAIN = 1.15
 # The last core is taken from the pages and the system; it must bring a lot.
@@ -30,11 +32,15 @@ ROW_GROUP = 4
 # A prompt must get on even where every step is slow: this many rows of it beside the answers.
 LEAST_PROMPT_ROWS = 8
 # The ladder that is measured, as far as the engine's seats go.
-LADDER = (1, 2, 4, 8, 12, 16, 24)
+LADDER = (1, 2, 4, 8, 12, 16, 24, 32)
 MOST_ANSWERS = LADDER[-1]
 THREAD_ROWS = 8  # threads are compared at a full table, not at one reader
 
-VERSION = 1  # of the stored form and of the rules; another one is measured anew
+# A long prompt is read in steps of its own: in tiles of 64 rows, two where that is quick enough.
+READING_ROWS = 64
+MOST_READING_ROWS = 128
+
+VERSION = 2  # of the stored form and of the rules; another one is measured anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Dials:
     threads: int
     answers: int
     step_rows: int = MOST_ROWS  # in all: one for each answer, the rest for prompts
+    reading_rows: int = READING_ROWS  # of a long prompt, in a step of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +105,32 @@ def unmeasured_threads(cores: int) -> int:
 
 
 def choose_answers(steps: Iterable[StepTime]) -> tuple[int, str]:
-    """The most answers at once that are still fluent and still gain; and why not more."""
+    """The most answers at once that are still fluent and cost the class little; and why not more."""
     ladder = sorted(steps, key=lambda step: step.rows)
-    chosen = ladder[0]
-    for step in ladder[1:]:
-        if step.seconds > STEP_SECONDS:
+    chosen, best = ladder[0], 0.0
+    for step in ladder:
+        best = max(best, step.rows_per_second)
+        if step is not chosen and step.seconds * LESSON_FACTOR > STEP_SECONDS:
             return chosen.rows, f"{step.rows} at once take {step.seconds * 1000:.0f} ms a step"
-        # An odd rung in the middle may gain nothing where the one after it does: 12 is 3 groups of 4.
-        if step.rows_per_second >= chosen.rows_per_second * WORTH_GAIN:
+        # One rung that was disturbed does not decide against those after it.
+        if step.rows_per_second >= best * WORTH_SPEED:
             chosen = step
     if chosen is ladder[-1]:
         return chosen.rows, "no more were tried"
-    return chosen.rows, f"more bring less than {round((WORTH_GAIN - 1) * 100)} percent"
+    return chosen.rows, f"more make the class slower by over {round((1 - WORTH_SPEED) * 100)} percent"
 
 
 def choose_rows(prompts: Iterable[StepTime], answers: int) -> int:
     """Rows of a step: as many as are fluent, and always some for prompts."""
-    rate = max((step.rows_per_second for step in prompts), default=MOST_ROWS / STEP_SECONDS)
+    shared = (step for step in prompts if step.rows <= MOST_ROWS)
+    rate = max((step.rows_per_second for step in shared), default=MOST_ROWS / STEP_SECONDS)
     fluent = min(MOST_ROWS, int(rate * STEP_SECONDS))
     return max(fluent // ROW_GROUP, -(-(answers + LEAST_PROMPT_ROWS) // ROW_GROUP)) * ROW_GROUP
+
+
+def choose_reading_rows(prompts: Iterable[StepTime]) -> int:
+    quick = (step.rows for step in prompts if step.rows > MOST_ROWS and step.seconds <= STEP_SECONDS)
+    return max(quick, default=READING_ROWS)
 
 
 def calibrate(key: str, timings: Timings, measured_on: str = "") -> Calibration:
@@ -124,7 +138,8 @@ def calibrate(key: str, timings: Timings, measured_on: str = "") -> Calibration:
     threads = choose_threads(timings.cores, timings.threads, quiet=timings.quiet)
     answers, _ = choose_answers(timings.answers)
     rows = choose_rows(timings.prompts, answers)
-    return Calibration(key, timings, Dials(threads, answers, rows), measured_on)
+    reading = choose_reading_rows(timings.prompts)
+    return Calibration(key, timings, Dials(threads, answers, rows, reading), measured_on)
 
 
 def thread_candidates(cores: int) -> tuple[int, ...]:

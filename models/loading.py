@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from models import fit, tuning
-from models.calibration import MOST_ROWS
+from models.calibration import MOST_READING_ROWS
 from models.card import ModelCard
 from models.engine import LlamaEngine
 from models.heat import Heat
@@ -53,7 +53,9 @@ def open_for_bench(settings: EngineSettings, store: Store, card: ModelCard) -> L
     """The engine with all seats, to be measured anew."""
     path = _check(settings, store, card)
     seats, threads = tuning.most_answers(settings), settings.choose_threads()
-    return open_engine(settings, path, card, answers=seats, threads=threads, spare=0, step_rows=MOST_ROWS)
+    return open_engine(
+        settings, path, card, answers=seats, threads=threads, spare=0, step_rows=MOST_READING_ROWS
+    )
 
 
 def _check(settings: EngineSettings, store: Store, card: ModelCard) -> Path:

@@ -10,6 +10,7 @@ pauses: its cells stay, and nothing is computed twice.
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from models.fairness import SLICE_CHARACTERS, Fairness, Rank, cap
 from models.memory import Held, Memory
@@ -21,6 +22,11 @@ from models.protocol import Priority, Span
 # would depend on who else asks (decision 0012), so a lone prompt takes no larger step either. 60 is the
 # largest multiple of 4 below: the packed kernels work on 4 rows at a time and do the remainder one by one.
 MOST_STEP_ROWS = 60
+# Tiles are several times faster a row (decision 0032). A long prompt is read with them, in steps of its own of so
+# many rows or a multiple, and only the rest of it joins the others.
+READING_ROWS = 64
+# Such a step holds up everybody's text: two tiles are still fluent on the fastest of our machines.
+MOST_READING_ROWS = 128
 # Sequences beside those that are written at the moment: a class of 30 half-written answers, the lessons and
 # finished conversations. Each costs a row of logits, 0.2 MB (SmolLM2: 12 MB for 56, measured).
 SPARE_SEQUENCES = 40
@@ -56,6 +62,7 @@ class Slot:
     tokens: list[int]  # the prompt, then what was answered
     shared: int  # leading tokens it did not have to decode
     decoded: int  # tokens in the engine's memory
+    readings: tuple[range, ...] = ()  # positions that are read in steps of their own
     answered: int = 0
     turn_priority: int = Priority.LEARNER  # by which it got its row; age may have raised it
     turn_characters: int = 0  # written since then
@@ -71,6 +78,19 @@ class Slot:
     def prompt_left(self) -> int:
         return len(self.request.prompt) - self.decoded
 
+    @property
+    def long_rows(self) -> int:
+        """Rows that come next and are read in steps of their own."""
+        return next((part.stop - self.decoded for part in self.readings if self.decoded in part), 0)
+
+    @property
+    def short_rows(self) -> int:
+        """Rows of the prompt that come next and join the others' step."""
+        if self.long_rows:
+            return 0
+        starts = (part.start - self.decoded for part in self.readings if part.start > self.decoded)
+        return min(starts, default=self.prompt_left)
+
 
 class Scheduler:
     def __init__(self, rows: int, sequences: int, cells: int, *, divisible: bool = True) -> None:
@@ -78,6 +98,7 @@ class Scheduler:
         self.fairness = Fairness()
         self.rows = rows  # answers that are written at the same time
         self.step_rows = MOST_STEP_ROWS  # fewer where such a step takes too long (models/calibration)
+        self.reading_rows = READING_ROWS  # a multiple of it where such a step is quick enough
         self.shared_tokens = 0  # in total: prompt tokens that were not decoded again
         self._waiting: dict[int, Request] = {}  # by number, in the order of arrival
         self._known: dict[int, int] = {}  # tokens in memory when the request arrived, by number
@@ -260,7 +281,9 @@ class Scheduler:
         self.shared_tokens += shared
         share = 1 - shared / len(request.prompt) if request.is_whole_prompt else 1.0
         self.fairness.charge_typed(request.priority, request.key, request.characters * share)
-        return Slot(request, sequence, list(request.prompt), shared, decoded=shared)
+        slot = Slot(request, sequence, list(request.prompt), shared, decoded=shared)
+        slot.readings = _readings(shared, request.prefix_tokens, len(request.prompt))
+        return slot
 
     def _held(self) -> list[Held]:
         return [Held(slot.sequence, slot.tokens, slot.decoded) for slot in self._seated()]
@@ -271,8 +294,17 @@ class Scheduler:
 
     # --- steps ---
 
+    def plans(self) -> Iterator[list[Span]]:
+        """The steps until it is time to look who has come: answers first, then one of a long prompt."""
+        spans = self.plan()
+        if spans:
+            yield spans
+        reading = self.plan_reading()
+        if reading is not None:
+            yield [reading]
+
     def plan(self) -> list[Span]:
-        """The spans of the next step: one row for each running answer, then prompts."""
+        """The spans of the next step: one row for each running answer, then the ends of prompts."""
         spans = [
             Span(slot.sequence, slot.decoded, slot.tokens[-1:], wants_token=True)
             for slot in self._active.values()
@@ -281,13 +313,21 @@ class Scheduler:
         room = self.step_rows - len(spans)
         if len(spans) < len(self._active):
             for slot in sorted(self._active.values(), key=self._prefill_order):
-                rows = min(self._rows_until_cut(slot), room)
+                rows = min(self._rows_until_cut(slot), slot.short_rows, room)
                 if rows <= 0:
                     continue
-                chunk = slot.tokens[slot.decoded : slot.decoded + rows]
-                spans.append(Span(slot.sequence, slot.decoded, chunk, wants_token=rows == slot.prompt_left))
+                spans.append(_prompt_span(slot, rows))
                 room -= rows
         return spans
+
+    def plan_reading(self) -> Span | None:
+        """The next rows of a long prompt, for a step of their own; None when nobody has one to read."""
+        readers = [slot for slot in self._active.values() if slot.long_rows]
+        if not readers:
+            return None
+        slot = min(readers, key=self._prefill_order)
+        rows = min(self._rows_until_cut(slot), slot.long_rows, self.reading_rows)
+        return _prompt_span(slot, rows)
 
     def _prefill_order(self, slot: Slot) -> tuple[Rank, float]:
         """Shortest first in each class, so that one long prompt hardly delays the others' first words.
@@ -325,3 +365,19 @@ class Scheduler:
         slot.turn_characters += characters
         self.fairness.charge_written(slot.request.priority, slot.request.key, characters)
         return slot.answered < slot.request.max_tokens
+
+
+def _prompt_span(slot: Slot, rows: int) -> Span:
+    chunk = slot.tokens[slot.decoded : slot.decoded + rows]
+    return Span(slot.sequence, slot.decoded, chunk, wants_token=rows == slot.prompt_left)
+
+
+def _readings(shared: int, lesson: int, end: int) -> tuple[range, ...]:
+    """What is read in steps of its own: whole tiles of the lesson, and whole tiles of what follows it.
+
+    Decided by the prompt and where its lesson ends, not by who else is there: a question on a lesson that is
+    read with it goes the same way as one on a lesson that is in memory.
+    """
+    cuts = [shared, *([lesson] if shared < lesson < end else []), end]
+    tiles = ((start, (stop - start) // READING_ROWS * READING_ROWS) for start, stop in pairwise(cuts))
+    return tuple(range(start, start + rows) for start, rows in tiles if rows)

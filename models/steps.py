@@ -65,8 +65,7 @@ class Steps:
     def run(self) -> None:
         while self._read_inbox():
             self._seat()
-            spans = self._scheduler.plan()
-            if spans:
+            for spans in self._scheduler.plans():
                 self._step(spans)
             if time.monotonic() - self._forecast_at >= FORECAST_SECONDS:
                 self._count()
@@ -211,7 +210,12 @@ class Steps:
     def _turn(self, dials: Dials) -> None:
         """Set what the tuner says; answers above a new limit are written to their end."""
         self._engine.set_threads(dials.threads)
-        self._scheduler.rows, self._scheduler.step_rows = dials.answers, dials.step_rows
+        scheduler = self._scheduler
+        scheduler.rows, scheduler.step_rows, scheduler.reading_rows = (
+            dials.answers,
+            dials.step_rows,
+            dials.reading_rows,
+        )
 
     def _note_speed(self, spans: Sequence[Span], seconds: float) -> None:
         rows = sum(len(span.tokens) for span in spans)

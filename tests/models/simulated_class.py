@@ -7,7 +7,7 @@ Languages differ as in common vocabularies (tokens a word, research of this proj
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from models.protocol import Priority
+from models.protocol import Priority, Span
 from models.scheduler import Request, Scheduler
 
 TOKENS_A_WORD = {"kk": 5.3, "ru": 2.6, "en": 1.2}
@@ -76,14 +76,19 @@ class SimulatedClass:
         scheduler = self.scheduler
         scheduler.admit(self.now)
         scheduler.memory.take_changes()
-        spans = scheduler.plan()
+        written = {slot.sequence for slot in scheduler.slots if slot.prompt_left <= 0}
+        began = self.now
+        for number, spans in enumerate(scheduler.plans()):
+            answers = [span.sequence for span in spans if span.sequence in written]
+            assert number or len(answers) == len(written), "an answer was left out of a step"
+            self._run(spans, answers)
+        self.longest_gap = max(self.longest_gap, self.now - began if written else 0.0)
+
+    def _run(self, spans: list[Span], answers: list[int]) -> None:
+        scheduler = self.scheduler
         slots = {slot.sequence: slot for slot in scheduler.slots}
-        answers = [slot.sequence for slot in slots.values() if slot.prompt_left <= 0]
-        planned = {span.sequence for span in spans}
-        assert planned.issuperset(answers), "an answer was left out of a step"
         prompt_rows = sum(len(span.tokens) for span in spans if span.sequence not in answers)
         seconds = STEP_SECONDS + len(answers) * ANSWER_ROW_SECONDS + prompt_rows * PROMPT_ROW_SECONDS
-        self.longest_gap = max(self.longest_gap, seconds if answers else 0.0)
         self.now += seconds
         for span in spans:
             scheduler.advance(span)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.prefixes import MAX_FINISHED, MAX_LESSONS, MIN_SHARED_TOKENS, Kept, Shelf, common_length
-from models.protocol import Sampling
+from models.protocol import Sampling, Span
 from models.scheduler import Request, Scheduler
 from tests.models.fake_engine import FakeEngine
 
@@ -34,9 +34,11 @@ class Class:
         self.apply()
         for slot in seated:
             self.engine.begin(slot.sequence, Sampling())
-        spans = self.scheduler.plan()
-        if spans:
-            self.engine.decode(spans)
+        for spans in self.scheduler.plans():
+            self.run(spans)
+
+    def run(self, spans: list[Span]) -> None:
+        self.engine.decode(spans)
         slots = {slot.sequence: slot for slot in self.scheduler.slots}
         for span in spans:
             self.decoded += len(span.tokens)

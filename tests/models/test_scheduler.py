@@ -4,7 +4,7 @@ import pytest
 
 from models.fairness import AGE_SECONDS, SLICE_CHARACTERS
 from models.protocol import Priority
-from models.scheduler import MOST_STEP_ROWS, Request, Scheduler, Slot
+from models.scheduler import MOST_READING_ROWS, MOST_STEP_ROWS, READING_ROWS, Request, Scheduler, Slot
 
 
 def request(
@@ -61,28 +61,65 @@ def test_nobody_overtakes_a_large_request():
     assert seat(scheduler) == [2, 3]
 
 
-def test_running_answers_come_first_and_a_long_prompt_takes_only_what_is_left():
-    scheduler = Scheduler(rows=3, sequences=8, cells=2000)
+def test_running_answers_come_first_and_the_end_of_a_prompt_takes_only_what_is_left():
+    scheduler = Scheduler(rows=4, sequences=8, cells=2000)
     scheduler.arrive(request(1))
     scheduler.admit(0.0)
     run_step(scheduler)
-    scheduler.arrive(request(2, prompt=500))
+    for number in (2, 3):
+        scheduler.arrive(request(number, prompt=40))
     scheduler.admit(0.0)
     spans = scheduler.plan()
-    assert [len(span.tokens) for span in spans] == [1, MOST_STEP_ROWS - 1]
-    assert [span.wants_token for span in spans] == [True, False]
+    assert [len(span.tokens) for span in spans] == [1, 40, MOST_STEP_ROWS - 41]
+    assert [span.wants_token for span in spans] == [True, True, False]
 
 
-def test_a_lone_prompt_takes_no_larger_steps_than_one_in_company():
+def test_a_long_prompt_is_read_in_steps_of_its_own_and_only_its_end_joins_the_others():
     scheduler = Scheduler(rows=3, sequences=8, cells=2000)
-    scheduler.arrive(request(1, prompt=150))
+    scheduler.reading_rows = MOST_READING_ROWS
+    scheduler.arrive(request(1, prompt=230))
     scheduler.admit(0.0)
     sizes = []
-    for _ in range(3):
-        (span,) = scheduler.plan()
+    while scheduler.plan_reading():
+        assert not scheduler.plan()
+        span = scheduler.plan_reading()
         sizes.append((span.position, len(span.tokens), span.wants_token))
         scheduler.advance(span)
-    assert sizes == [(0, MOST_STEP_ROWS, False), (60, 60, False), (120, 30, True)]
+    assert sizes == [(0, 128, False), (128, 64, False)]
+    (end,) = scheduler.plan()
+    assert (end.position, len(end.tokens), end.wants_token) == (192, 38, True)
+
+
+def test_a_question_goes_the_same_way_with_its_lesson_and_on_a_kept_one():
+    """Where it did not, its answer would depend on who had asked before."""
+    lesson = [*range(1, 101)]
+    ways = []
+    for kept in (False, True):
+        scheduler = Scheduler(rows=3, sequences=8, cells=2000)
+        if kept:
+            scheduler.arrive(Request(1, [*lesson, *[7] * 5], 3, prefix_tokens=100))
+            scheduler.admit(0.0)
+            while not scheduler.is_written(next(scheduler.slots).sequence):
+                step_on(scheduler)
+            scheduler.leave(1)
+        scheduler.arrive(Request(2, [*lesson, *[9] * 90], 3, prefix_tokens=100))
+        scheduler.admit(0.0)
+        way = []
+        while not scheduler.is_written(next(scheduler.slots).sequence):
+            way += step_on(scheduler)
+        ways.append([part for part in way if part[1] > 100])
+    assert ways[0] == ways[1] == [(100, 164, True), (164, 190, False)]
+
+
+def step_on(scheduler: Scheduler) -> list[tuple[int, int, bool]]:
+    """One round of the engine's thread; from where to where, and in a step of its own or not."""
+    way = []
+    for spans in scheduler.plans():
+        for span in spans:
+            rows = len(span.tokens)
+            scheduler.advance(span)
+            way.append((span.position, span.position + rows, rows >= READING_ROWS))
+    return way
 
 
 def test_prompts_that_arrive_together_share_small_steps():
@@ -231,5 +268,5 @@ def test_prompts_are_read_shortest_first_by_text_not_by_tokens():
     scheduler.arrive(kazakh)
     scheduler.fairness.typed_weight = 0.0
     slots: dict[int, Slot] = {slot.request.number: slot for slot in scheduler.admit(0.0)}
-    (span,) = scheduler.plan()
+    ((span,),) = scheduler.plans()
     assert span.sequence == slots[1].sequence

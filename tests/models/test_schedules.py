@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.protocol import Priority, Sampling
-from models.scheduler import MOST_STEP_ROWS, Request, Scheduler
+from models.scheduler import MOST_READING_ROWS, MOST_STEP_ROWS, Request, Scheduler
 from tests.models.fake_engine import FakeEngine
 
 LESSONS = [[], list(range(1000, 1060)), list(range(2000, 2100)), list(range(1000, 1040))]
@@ -69,12 +69,15 @@ class Lesson:
         slots = {slot.sequence: slot for slot in self.scheduler.slots}
         rows = sum(len(span.tokens) for span in spans)
         assert rows <= MOST_STEP_ROWS
-        assert bool(spans) == bool(self.here), "somebody is here and nothing is done"
+        reading = self.scheduler.plan_reading()
+        assert bool(spans or reading) == bool(self.here), "somebody is here and nothing is done"
         learners = [slot.request.learner for slot in slots.values() if slot.request.learner]
         assert len(learners) == len(set(learners))
-        if spans:
-            self.engine.decode(spans)
-        for span in spans:
+        assert reading is None or len(reading.tokens) <= MOST_READING_ROWS
+        for step in (spans, [reading] if reading else []):
+            if step:
+                self.engine.decode(step)
+        for span in [*spans, *([reading] if reading else [])]:
             self.scheduler.advance(span)
             if span.wants_token and not self.scheduler.answer(span.sequence, 7, 5):
                 self.answered += 1
