@@ -22,8 +22,8 @@ from models.protocol import Priority, Span
 # would depend on who else asks (decision 0012), so a lone prompt takes no larger step either. 60 is the
 # largest multiple of 4 below: the packed kernels work on 4 rows at a time and do the remainder one by one.
 MOST_STEP_ROWS = 60
-# Tiles are several times faster a row (decision 0032). A long prompt is read with them, in steps of its own of so
-# many rows or a multiple, and only the rest of it joins the others.
+# Tiles are several times faster a row (decision 0032). A long prompt is read with them, in steps of its own of
+# so many rows or a multiple, and only the rest of it joins the others.
 READING_ROWS = 64
 # Such a step holds up everybody's text: two tiles are still fluent on the fastest of our machines.
 MOST_READING_ROWS = 128

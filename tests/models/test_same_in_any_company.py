@@ -10,7 +10,7 @@ import pytest
 from models.metrics import EngineMetrics
 from models.prompt import Message, Prompt
 from models.protocol import Sampling
-from models.scheduler import MOST_STEP_ROWS
+from models.scheduler import MOST_READING_ROWS
 from models.store import Store
 from models.worker import Finished, Order, State, Text, Worker
 from tests.classroom import wait_until
@@ -21,6 +21,11 @@ LESSON = "Water moves in a circle: the sun warms the sea, vapour rises, clouds c
 WORDS = ["rain", "clouds", "rivers", "ice", "wells", "snow", "dew", "fog", "lakes", "floods", "springs"]
 QUESTIONS = [f"Explain {word} to a child of nine, please." for word in WORDS]
 ANSWER_TOKENS = 32
+
+
+def order(prompt: Prompt, question: str) -> Order:
+    written = prompt.write([Message("system", LESSON), Message("user", question)])
+    return Order(written.tokens, ANSWER_TOKENS, Sampling(), learner=question, prefix_tokens=written.shared)
 
 
 def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
@@ -36,7 +41,7 @@ def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
             sequences=8,
             spare=24,
             cells=8192,
-            step_rows=MOST_STEP_ROWS,
+            step_rows=MOST_READING_ROWS,
             threads=1,
         ),
         EngineMetrics(),
@@ -47,17 +52,7 @@ def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
     prompt = Prompt(worker.engine.vocabulary)
     texts: dict[str, str] = {}
     for group in groups:
-        tickets = {
-            question: worker.submit(
-                Order(
-                    prompt.tokens([Message("system", LESSON), Message("user", question)]),
-                    ANSWER_TOKENS,
-                    Sampling(),
-                    learner=question,
-                )
-            )
-            for question in group
-        }
+        tickets = {question: worker.submit(order(prompt, question)) for question in group}
         for question, ticket in tickets.items():
             events = []
             while not events or not isinstance(events[-1], Finished):
