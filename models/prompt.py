@@ -32,7 +32,8 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Written:
     tokens: list[int]
-    shared: int  # leading tokens that are the same for everyone with the same lesson
+    shared: int  # leading tokens that are the same for everyone with the same lesson; 0 = none was named
+    head: int  # leading tokens that are the same for everyone with the same first message
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Prompt:
                 controls_end = len(tokens) if is_behind_first else 0
                 continue
             if isinstance(part, _Typed):
-                if lesson and part.message and is_behind_first and head is None:
+                if part.message and is_behind_first and head is None:
                     head = tokens[:controls_end] or [*tokens, *self._settled_tokens(plain)]
                 is_behind_first = is_behind_first or part.message == 0
             plain += part if isinstance(part, str) else part.text
@@ -88,7 +89,8 @@ class Prompt:
         if start is not None and tokens[:1] != [start]:
             tokens.insert(0, start)
             head = [start, *(head or ())]
-        return Written(tokens, _common(tokens, head or ()) if lesson else 0)
+        common = _common(tokens, head or ())
+        return Written(tokens, common if lesson else 0, common)
 
     def _settled_tokens(self, text: str) -> list[int]:
         """The tokens of a text that do not depend on what follows, as far as two letters can tell."""

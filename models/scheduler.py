@@ -22,8 +22,8 @@ from models.protocol import Priority, Span
 # would depend on who else asks (decision 0012), so a lone prompt takes no larger step either. 60 is the
 # largest multiple of 4 below: the packed kernels work on 4 rows at a time and do the remainder one by one.
 MOST_STEP_ROWS = 60
-# Tiles are several times faster a row (decision 0032). A long prompt is read with them, in steps of its own of
-# so many rows or a multiple, and only the rest of it joins the others.
+# Tiles are several times faster a row (decision 0032). A long prompt is read with them, in steps of its own
+# of so many rows or a multiple, and only the rest of it joins the others.
 READING_ROWS = 64
 # Such a step holds up everybody's text: two tiles are still fluent on the fastest of our machines.
 MOST_READING_ROWS = 128
@@ -40,6 +40,7 @@ class Request:
     learner: str = ""  # "" = nobody in particular, different from all others
     priority: Priority = Priority.LEARNER
     prefix_tokens: int = 0  # the caller says that so much will be shared
+    head_tokens: int = 0  # the first message: so much may be shared
     characters: int = 0  # typed; what fairness charges
     is_whole_prompt: bool = False  # nobody said what was typed: the characters are all of the prompt's
     arrived: float = 0.0
@@ -282,7 +283,7 @@ class Scheduler:
         share = 1 - shared / len(request.prompt) if request.is_whole_prompt else 1.0
         self.fairness.charge_typed(request.priority, request.key, request.characters * share)
         slot = Slot(request, sequence, list(request.prompt), shared, decoded=shared)
-        slot.readings = _readings(shared, request.prefix_tokens, len(request.prompt))
+        slot.readings = _readings(shared, request.prefix_tokens or request.head_tokens, len(request.prompt))
         return slot
 
     def _held(self) -> list[Held]:

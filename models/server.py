@@ -225,6 +225,7 @@ class Door:
             learner=(asked.user and f"learner {asked.user}") if has_key else STRANGERS,
             priority=Priority.LEARNER if asked.priority is None else asked.priority,
             prefix_tokens=written.shared,
+            head_tokens=written.head,
             characters=asked.characters,
             max_characters=asked.max_characters,
         )

@@ -302,6 +302,7 @@ def _request(ticket: Ticket) -> Request:
         learner=order.learner,
         priority=order.priority,
         prefix_tokens=min(order.prefix_tokens, len(order.prompt) - 1),
+        head_tokens=order.head_tokens,
         characters=ticket.typed,
         is_whole_prompt=not order.characters,
         arrived=ticket.arrived,

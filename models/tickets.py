@@ -45,6 +45,7 @@ class Order:
     learner: str = ""  # who asks, for fairness; "" = a stranger who asks once
     priority: Priority = Priority.LEARNER
     prefix_tokens: int = 0  # leading tokens that are the shared lesson; 0 = nobody said
+    head_tokens: int = 0  # leading tokens of the first message, where others may begin alike
     characters: int = 0  # the learner typed; what fairness charges, never tokens. 0 = count the prompt's
     max_characters: int = 0  # of the answer, equal for every language; 0 = no limit
 

@@ -25,7 +25,7 @@ ANSWER_TOKENS = 32
 
 def order(prompt: Prompt, question: str) -> Order:
     written = prompt.write([Message("system", LESSON), Message("user", question)])
-    return Order(written.tokens, ANSWER_TOKENS, Sampling(), learner=question, prefix_tokens=written.shared)
+    return Order(written.tokens, ANSWER_TOKENS, Sampling(), learner=question, head_tokens=written.head)
 
 
 def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
