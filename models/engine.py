@@ -153,7 +153,7 @@ class _Batch:
         )
 
     def fill(self, spans: Sequence[Span]) -> dict[int, int]:
-        """Write the spans; return the row of each sequence that wants a token."""
+        """Write the spans; return the first row of each sequence that wants a token."""
         wanted: dict[int, int] = {}
         row = 0
         for span in spans:
@@ -165,8 +165,9 @@ class _Batch:
             self._sequence[row:end] = span.sequence
             self._wanted[row:end] = 0
             if span.wants_token:
-                self._wanted[end - 1] = 1
-                wanted[span.sequence] = end - 1
+                first = end - 1 - span.guesses
+                self._wanted[first:end] = 1
+                wanted[span.sequence] = first
             row = end
         self.c.n_tokens = row
         return wanted
@@ -384,8 +385,8 @@ class LlamaEngine:
         self._open_context(self._name, self.cells, llama.llama_n_threads(self._context))
         self._warm_up(self._name)
 
-    def sample(self, sequence: int) -> int:
-        row = self._rows[sequence]
+    def sample(self, sequence: int, guesses: int = 0) -> int:
+        row = self._rows[sequence] + guesses
         address = ctypes.addressof(llama.llama_get_logits_ith(self._context, row).contents)
         logits = np.ctypeslib.as_array(self._logits_type.from_address(address))
         sampler = self._samplers.get(sequence)
@@ -425,6 +426,10 @@ class LlamaEngine:
             self.free(sequence)  # a file that ends too early may have left a part
             return None
         return list(tokens[: count.value])
+
+    @property
+    def threads(self) -> int:
+        return int(llama.llama_n_threads(self._context))
 
     def set_threads(self, threads: int) -> None:
         llama.llama_set_n_threads(self._context, threads, threads)

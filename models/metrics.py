@@ -26,6 +26,9 @@ class EngineMetrics:
         self.answer_tokens = Counter(
             "sandyq_engine_answer_tokens", "Answer tokens chosen.", registry=registry
         )
+        self.guesses = Counter(
+            "sandyq_engine_guesses", "Guessed tokens of a lone answer.", ["came_true"], registry=registry
+        )
         self.wait_seconds = Histogram(
             "sandyq_engine_wait_seconds", "Arrival to seat.", buckets=_SECONDS, registry=registry
         )

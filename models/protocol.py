@@ -39,6 +39,7 @@ class Span:
     position: int  # of the first token; there must be no gap after what was decoded before
     tokens: Sequence[int]
     wants_token: bool  # the last row's successor will be sampled
+    guesses: int = 0  # so many of the last tokens are guesses: the successor of the row before them is, too
 
 
 class Vocabulary(Protocol):
@@ -110,8 +111,11 @@ class Engine(Protocol):
     def renew(self) -> None:
         """Forget all sequences and begin anew, after EngineAborted or EngineDied."""
 
-    def sample(self, sequence: int) -> int:
-        """Choose the next token after the last decode, which must have wanted one for this sequence."""
+    def sample(self, sequence: int, guesses: int = 0) -> int:
+        """Choose the next token after the last decode, which must have wanted one for this sequence.
+
+        `guesses`: how many of the span's guesses came true; in ascending order, from 0.
+        """
 
     def free(self, sequence: int) -> None:
         """Forget the sequence; cells that no other sequence shares are free at once. Harmless when empty."""
@@ -128,6 +132,8 @@ class Engine(Protocol):
     def load(self, sequence: int, path: Path) -> list[int] | None:
         """Fill the empty sequence from a file, with cells of its own; its tokens, or None and it is empty."""
 
+    @property
+    def threads(self) -> int: ...
     def set_threads(self, threads: int) -> None: ...
 
     def close(self) -> None: ...

@@ -7,12 +7,14 @@ engine only follows its books.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 from models.calibration import Dials
 from models.errors import AnswerFailed, EngineOutOfCells, EngineRefusedRows
 from models.estimate import Speeds, Turn, answer_limit
 from models.fairness import SLICE_CHARACTERS
+from models.guess import guess_next
 from models.memory import Share
 from models.metrics import EngineMetrics
 from models.prefix_files import PrefixFiles
@@ -21,6 +23,8 @@ from models.scheduler import Request, Scheduler, Slot
 from models.tickets import Event, Failed, Finished, Text, Ticket
 from models.tuning import Tuner
 
+# One that is chosen, and one that was guessed.
+MOST_TOKENS_A_STEP = 2
 # Places and forecasts are worth telling no more often.
 FORECAST_SECONDS = 1.0
 
@@ -66,7 +70,7 @@ class Steps:
         while self._read_inbox():
             self._seat()
             for spans in self._scheduler.plans():
-                self._step(spans)
+                self._step(self._with_company(spans))
             if time.monotonic() - self._forecast_at >= FORECAST_SECONDS:
                 self._count()
 
@@ -175,6 +179,20 @@ class Steps:
             scheduler.fairness.typed_weight = weight
         self._forecast_at = time.monotonic()
 
+    def _with_company(self, spans: Sequence[Span]) -> Sequence[Span]:
+        """Let nobody's row be alone: beside it goes a guess of what comes next.
+
+        With several threads, llama.cpp adds up a lone row in another order than one in company, and an answer
+        would depend on who else asks (decision 0033). A guess that comes true pays for its row.
+        """
+        (span, *others) = spans
+        if others or len(span.tokens) > 1 or self._engine.threads == 1 or not self._engine.divisible:
+            return spans
+        slot = self._scheduler.find_slot(span.sequence)
+        if slot.tokens_left < MOST_TOKENS_A_STEP or not self._scheduler.is_written(span.sequence):
+            return spans
+        return [replace(span, tokens=[*span.tokens, guess_next(slot.tokens)], guesses=1)]
+
     def _step(self, spans: Sequence[Span]) -> None:
         began = time.monotonic()
         try:
@@ -239,9 +257,27 @@ class Steps:
     def _harvest(self, spans: Sequence[Span]) -> None:
         """The spans are decoded: choose the next tokens and hand out the text."""
         for span in spans:
+            if span.guesses:
+                self._harvest_guess(span)
+                continue
             self._scheduler.advance(span)
             if span.wants_token:
                 self._take_token(span.sequence, self._engine.sample(span.sequence))
+
+    def _harvest_guess(self, span: Span) -> None:
+        """One token, and a second where the guess came true."""
+        sequence, (*known, guess) = span.sequence, span.tokens
+        token = self._engine.sample(sequence)
+        came_true = token == guess and not self._vocabulary.is_end(token)
+        if not came_true:
+            self._engine.trim(sequence, span.position + len(known))
+        self._metrics.guesses.labels("true" if came_true else "false").inc()
+        self._scheduler.advance(replace(span, tokens=known, guesses=0))
+        self._take_token(sequence, token)
+        # The first may have been the answer's end; the engine forgets the second with the sequence.
+        if came_true and sequence in self._seated:
+            self._scheduler.advance(Span(sequence, span.position + len(known), [guess], wants_token=True))
+            self._take_token(sequence, self._engine.sample(sequence, 1))
 
     def _take_token(self, sequence: int, token: int) -> None:
         ticket = self._seated[sequence]

@@ -60,6 +60,7 @@ PURE = (
     "models/card.py",
     "models/estimate.py",
     "models/fairness.py",
+    "models/guess.py",
     "models/alternatives.py",
     "models/calibration.py",
     "models/drift.py",

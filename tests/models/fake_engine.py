@@ -93,6 +93,8 @@ class FakeEngine:
         self._sampling: dict[int, Sampling] = {}
         self._wanted: set[int] = set()
         self._thread: int | None = None
+        self._guesses: dict[int, int] = {}  # by sequence, of the last step
+        self._ends: dict[int, int] = {}  # tokens after the last step, by sequence
 
     @property
     def cells_used(self) -> int:
@@ -126,6 +128,7 @@ class FakeEngine:
         if self.step_seconds:
             time.sleep(self.step_seconds)
         self._wanted = set()
+        self._guesses = {span.sequence: span.guesses for span in spans}
         if self.hangs:
             self.hangs = False
             self._aborted.wait()
@@ -145,6 +148,7 @@ class FakeEngine:
         for span in spans:
             self.held.setdefault(span.sequence, []).extend(span.tokens)
             self._hold(span.sequence, self._take_cells(len(span.tokens)))
+            self._ends[span.sequence] = len(self.held[span.sequence])
             if span.wants_token:
                 self._wanted.add(span.sequence)
         if len(self._wanted) > self.answers:
@@ -161,10 +165,12 @@ class FakeEngine:
         self._holders.clear()
         self._sampling.clear()
 
-    def sample(self, sequence: int) -> int:
+    def sample(self, sequence: int, guesses: int = 0) -> int:
         if sequence not in self._wanted:
             raise KeyError(sequence)
-        tokens = self.held[sequence]
+        # A guess that did not come true may have been trimmed already.
+        end = self._ends[sequence] - self._guesses[sequence] + guesses
+        tokens = self.held[sequence][:end]
         sampling = self._sampling.get(sequence, Sampling())
         if IM_START not in tokens:
             return sum(tokens) % 256

@@ -95,6 +95,24 @@ def test_three_sequences_in_one_step_answer_as_each_alone(engine):
         engine.free(sequence)
 
 
+def test_a_guess_that_came_true_saves_a_step_and_one_that_did_not_leaves_nothing(engine):
+    tokens = prompt(engine, "Name three colours.")
+    first, second, third = answer_alone(engine, tokens, 3)
+    engine.begin(1, Sampling())
+    engine.decode([Span(1, 0, tokens, wants_token=True)])
+    place = len(tokens)
+    wrong = (second + 1) % 100
+    engine.decode([Span(1, place, (first, wrong), wants_token=True, guesses=1)])
+    assert engine.sample(1) == second
+    assert engine.trim(1, place + 1)
+    engine.free(1)
+    engine.begin(1, Sampling())
+    engine.decode([Span(1, 0, tokens, wants_token=True)])
+    engine.decode([Span(1, place, (first, second), wants_token=True, guesses=1)])
+    assert [engine.sample(1), engine.sample(1, 1)] == [second, third]
+    engine.free(1)
+
+
 def test_a_gap_is_refused_and_changes_nothing(engine):
     engine.begin(0, Sampling())
     engine.decode([Span(0, 0, (1, 2, 3), wants_token=True)])

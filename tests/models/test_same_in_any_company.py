@@ -1,7 +1,4 @@
-"""The real engine's greedy answer is the same alone, in a full room, and on a kept lesson, bit for bit.
-
-On one thread; with more, llama.cpp splits a step of a single row over them (decision 0012).
-"""
+"""The real engine's greedy answer is the same alone, in a full room, and on a kept lesson, bit for bit."""
 
 from pathlib import Path
 
@@ -28,7 +25,7 @@ def order(prompt: Prompt, question: str) -> Order:
     return Order(written.tokens, ANSWER_TOKENS, Sampling(), learner=question, head_tokens=written.head)
 
 
-def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
+def answers(home: Path, threads: int, groups: list[list[str]]) -> dict[str, str]:
     """Ask each group at once, one group after the other, of one engine."""
     from models.engine import LlamaEngine
 
@@ -42,7 +39,7 @@ def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
             spare=24,
             cells=8192,
             step_rows=MOST_READING_ROWS,
-            threads=1,
+            threads=threads,
         ),
         EngineMetrics(),
         waiting=64,
@@ -63,9 +60,10 @@ def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
     return texts
 
 
-def test_answers_are_the_same_alone_and_in_a_full_room(real_model_home: Path) -> None:
-    alone = answers(real_model_home, [[question] for question in QUESTIONS])
-    together = answers(real_model_home, [QUESTIONS])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_answers_are_the_same_alone_and_in_a_full_room(real_model_home: Path, threads: int) -> None:
+    alone = answers(real_model_home, threads, [[question] for question in QUESTIONS])
+    together = answers(real_model_home, threads, [QUESTIONS])
     assert [q for q in QUESTIONS if alone[q] != together[q]] == []
-    fresh = answers(real_model_home, [[QUESTIONS[-1]]])
+    fresh = answers(real_model_home, threads, [[QUESTIONS[-1]]])
     assert fresh[QUESTIONS[-1]] == alone[QUESTIONS[-1]], "read anew or from a kept lesson"

@@ -126,6 +126,38 @@ def test_an_answer_ends_before_its_stop_string(bench):
     assert bench.is_clean()
 
 
+@pytest.mark.parametrize("text", ["long", "Сәлем", "What is a prime number?"])
+@pytest.mark.parametrize("max_tokens", [1, 2, 7, 8, 100])
+@pytest.mark.parametrize("stop", [(), ("өз с",), ("уап",)])
+def test_guesses_change_no_answer_and_leave_no_cell(text, max_tokens, stop):
+    told = []
+    for threads in (1, 2):  # with one thread nothing is guessed
+        engine = FakeEngine()
+        engine.threads = threads
+        bench = Bench(engine).start()
+        answer, end = read(bench.ask(text, max_tokens=max_tokens, stop=stop))
+        assert isinstance(end, Finished)
+        told.append((answer, end.reason, end.answer_tokens))
+        wait_for(bench.is_clean)
+        guesses = bench.figure("guesses_total", came_true="true") + bench.figure(
+            "guesses_total", came_true="false"
+        )
+        assert bool(guesses) == (threads == 2 and max_tokens > 2)
+        bench.worker.stop()
+    assert told[0] == told[1]
+
+
+def test_guesses_that_come_true_save_steps():
+    engine = FakeEngine()
+    engine.threads = 2
+    bench = Bench(engine).start()
+    _, end = read(bench.ask("long", max_tokens=100))
+    assert isinstance(end, Finished)
+    assert end.answer_tokens == 100
+    assert len(engine.decoded_rows) < 70
+    bench.worker.stop()
+
+
 def test_a_prompt_that_is_too_long_names_the_limit(bench):
     with pytest.raises(PromptTooLong) as caught:
         bench.ask("x" * 2000)
