@@ -38,7 +38,7 @@ ANSWER = (
 )
 OPEN_QUESTIONS = "SELECT count(*) FROM question WHERE state <> 'answered'"
 # Answers of other kinds than a page: their own tests read them.
-NO_PAGES = re.compile(r"/(static|speech|openapi)|\.(json|csv|jsonl|sb1|html)$|stream$|^/health$")
+NO_PAGES = re.compile(r"/(static|speech|openapi)|\.(json|csv|jsonl|sb1|html)$|stream$|^/(health|held)$")
 
 
 @dataclass(frozen=True)
