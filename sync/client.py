@@ -14,7 +14,7 @@ import json
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -200,6 +200,7 @@ def send_all(
                 has_asked = True
                 continue
             if not cut_next(db, device, enrolment, now=now, is_early=is_early):
+                tidy(db)
                 return RunReport(batches, events, outbox.status(db).waiting_events)
             continue
         pause()
@@ -282,6 +283,13 @@ def _ceiling(db: Database) -> datetime | None:
     """Return the time now if it is certain: nothing was recorded after it."""
     moment = boots.now(db)
     return moment.at if moment.quality is Quality.CONFIRMED else None
+
+
+def tidy(db: Database) -> None:
+    """Keep rows of confirmed batches as long as the region orders; only signed times decide."""
+    order = policy.current(db)
+    days = order.receipt_days if order else policy.DEFAULT_RECEIPT_DAYS
+    outbox.forget_receipted(db, boots.floor(db) - timedelta(days=days))
 
 
 def question(db: Database, region_id: bytes) -> Question:

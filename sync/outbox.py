@@ -114,6 +114,13 @@ def m004_clock(db: Database) -> None:
         db.execute(f"ALTER TABLE outbox ADD COLUMN {column}")
 
 
+@migrations()
+def m005_forgotten(db: Database) -> None:
+    """How much was confirmed so long ago that its rows are gone."""
+    for column in ("forgotten_batches", "forgotten_events"):
+        db.execute(f"ALTER TABLE sync_state ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+
+
 @dataclass(frozen=True)
 class OutboxStatus:
     """How far the box is with telling the region."""
@@ -195,8 +202,10 @@ def status(db: Database) -> OutboxStatus:
             "SELECT count(*), total(events), max(receipted_at) FROM batch WHERE receipt IS NOT NULL"
         ).fetchone()
         aside = db.execute("SELECT count(*) FROM outbox WHERE set_aside_by IS NOT NULL").fetchone()[0]
+        long_ago = db.execute("SELECT forgotten_batches, forgotten_events FROM sync_state").fetchone()
     last = datetime.fromisoformat(done[2]).astimezone(UTC) if done[2] else None
-    return OutboxStatus(waiting, sealed[0], int(sealed[1]), done[0], int(done[1]), last, aside)
+    receipted = (done[0] + long_ago[0], int(done[1]) + long_ago[1])
+    return OutboxStatus(waiting, sealed[0], int(sealed[1]), *receipted, last, aside)
 
 
 def begin_epoch(db: Database, epoch: bytes) -> None:
@@ -474,6 +483,25 @@ def settle(db: Database, receipt: Receipt, signed: bytes) -> int | None:
         )
         db.execute("DELETE FROM outbox WHERE batch_id = ?", [batch_id])
         return batch_id
+
+
+def forget_receipted(db: Database, before: datetime) -> int:
+    """Drop the rows of batches that were confirmed long ago; only how many there were is kept.
+
+    A receipt's time is the region's own, so that no wrong clock here forgets anything too early.
+    """
+    with write_transaction(db):
+        old = db.execute(
+            "SELECT id, events FROM batch WHERE receipt IS NOT NULL AND receipted_at < ?",
+            [before.isoformat()],
+        ).fetchall()
+        db.conn.executemany("DELETE FROM batch WHERE id = ?", ((row[0],) for row in old))
+        db.execute(
+            "UPDATE sync_state SET forgotten_batches = forgotten_batches + ?,"
+            " forgotten_events = forgotten_events + ?",
+            [len(old), sum(row[1] for row in old)],
+        )
+        return len(old)
 
 
 _WAITS = "batch_id IS NULL AND set_aside_by IS NULL"

@@ -128,6 +128,7 @@ def import_stick(db: Database, device: SigningKey, enrolment: Enrolment, root: P
         for name in stick_book.finished_files(db) & set(stick.names(ENVELOPE)):
             stick.remove(name)
             stick_book.forget_file(db, name)
+        client.tidy(db)
     return Imported(replies, confirmed, damaged)
 
 

@@ -18,7 +18,7 @@ from appliance.roster import SchoolClass
 from appliance.states import STATES
 from appliance.web.context import db, form, get_teacher_class, language, now, services
 from appliance.web.stream import CLASS_REFRESH_SECONDS, Parts, event_stream, follow_class
-from sync import outbox
+from sync import outbox, usb
 
 pages = Blueprint("now", __name__, url_prefix="/teacher")
 
@@ -113,7 +113,8 @@ def parts(own: Database, school_class: SchoolClass, read_gauges: Callable[[], li
     shown = look_at(own, school_class)
     raised = flags.raised(own, school_class, shown, now=now())
     engine = services().assistant.state
-    gauges, waiting_rows = read_gauges(), outbox.status(own)
+    gauges, waiting_rows, stick = read_gauges(), outbox.status(own), usb.last_run(own)
+    told_at = f"{day(stick.at)}, {clock(stick.at)}" if stick else ""
     return {
         "flags": (
             (engine.phase, raised),
@@ -121,8 +122,10 @@ def parts(own: Database, school_class: SchoolClass, read_gauges: Callable[[], li
         ),
         "class": (shown, lambda: _draw_class(shown)),
         "box": (
-            (gauges, waiting_rows),
-            lambda: render_template("_box.html", gauges=gauges, outbox=waiting_rows),
+            (gauges, waiting_rows, stick),
+            lambda: render_template(
+                "_box.html", gauges=gauges, outbox=waiting_rows, stick=stick, stick_at=told_at
+            ),
         ),
     }
 
