@@ -24,8 +24,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# Two thousand rows are about six kilobytes sealed: three seconds at 20 kbit/s, and cutting them
-# holds the write lock for a few hundredths of a second.
+# Two thousand rows are about four kilobytes sealed: two seconds at 20 kbit/s, and cutting them
+# holds the write lock for less than two tenths of a second.
 MAX_EVENTS = 2_000
 # Two thousand rows of ten columns at nine bytes a value would be 180 kB; more is a bomb.
 MAX_UNPACKED_BYTES = 256 * 1024

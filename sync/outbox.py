@@ -400,6 +400,26 @@ def find_next_envelope(db: Database, box_kid: bytes, *, now: datetime | None = N
         return NextEnvelope(waiting, leaves_on=leaves_on, nation_weeks=weeks)
 
 
+Footprint = tuple[object, ...]
+
+
+def footprint(db: Database, *, now: datetime | None = None) -> Footprint:
+    """Return what changes whenever the next envelope may: looking at it again is then worth the work."""
+    today = _today(now).isoformat()
+    with translated_faults():
+        rows = db.execute(
+            f"SELECT count(*), max(id), total(id), total(julianday(day)) FROM outbox WHERE {_WAITS}"  # noqa: S608 - our own words
+            " AND day <> ?",
+            [today],
+        ).fetchone()
+        batches = db.execute(
+            "SELECT count(*), max(id), count(receipt), count(set_aside_by) FROM batch"
+        ).fetchone()
+        state = db.execute("SELECT epoch, next_seq, seed FROM sync_state").fetchone()
+        told = db.execute("SELECT count(*) FROM privacy_spend").fetchone()
+    return (today, *rows, *batches, *state, *told)
+
+
 def disclose_next(db: Database, box_kid: bytes, *, now: datetime | None = None) -> Disclosure:
     """Return the next envelope as people may read it."""
     found = find_next_envelope(db, box_kid, now=now)

@@ -130,3 +130,25 @@ def test_looking_changes_nothing(classroom: Classroom, path: str) -> None:
     assert first == second
     assert classroom.rows("SELECT seed, next_seq FROM sync_state") == before
     assert classroom.value("SELECT count(*) FROM privacy_spend") == 0
+
+
+def test_a_look_is_worked_out_once_until_something_changes(
+    classroom: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classroom.dana_sets_up()
+    record(classroom, 12)
+    looks: list[bytes] = []
+    real = outbox.disclose_next
+    monkeypatch.setattr(outbox, "disclose_next", lambda db, kid: looks.append(kid) or real(db, kid))
+    stranger = classroom.browser("en")
+    for _ in range(5):
+        assert re.search(r"\b12\b\s+A question was asked", stranger.page("/leaves"))
+    assert len(looks) == 1
+    record(classroom, 13)
+    assert re.search(r"\b25\b\s+A question was asked", stranger.page("/leaves"))
+    db = open_database(classroom.database)
+    with write_transaction(db):
+        outbox.forget_learner(db, "learner 0")
+    db.close()
+    assert re.search(r"\b23\b\s+A question was asked", stranger.page("/leaves"))
+    assert len(looks) == 3
