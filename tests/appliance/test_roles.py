@@ -20,7 +20,7 @@ SECRETS = ("Aigerim-of-7A", "Bolat", "koala-question", "7A-rules-of-dana")
 # Whoever has the class code or a card is let in by it: that is what they are for. Neither is known here.
 UNKNOWN = {"code": "000000", "token": "no-such-card", "filename": "sandyq.css"}
 # Streams of a stranger end at once or are refused; those of Erlan show his own class and never end.
-ENDLESS = re.compile(r"/stream$")
+ENDLESS = re.compile(r"/(stream|held)$")
 LEAVING = ("entry.leave", "teacher.log_out")  # whoever left would be a stranger from then on
 PROBES = {"GET": None, "POST": {"wish": "close", "learner": "", "name": "Mallory", "school_class": "Mallory"}}
 
