@@ -70,7 +70,7 @@ def test_a_class_asks_and_the_region_counts(box: RealBox, chromium: Browser) -> 
         assert len(text) > 20
         lengths = learner.evaluate("window.lengths")
         assert len({length for length in lengths if 0 < length < len(text)}) >= 3, "it did not stream in"
-    dana.locator(".class .state.working").nth(1).wait_for()
+    dana.locator(".class td.text a").nth(1).wait_for()
     assert "prime number" in dana.locator("#class").inner_text()
 
     sent = box.json("sync", "run", "--early")
