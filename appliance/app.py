@@ -6,7 +6,7 @@ from importlib.metadata import version
 from flask import Flask, Response, request
 from jinja2 import StrictUndefined
 
-from appliance import labels, languages, permission
+from appliance import class_now, labels, languages, permission
 from appliance.rendering import render
 from appliance.web import (
     context,
@@ -97,6 +97,7 @@ def _set_up_templates(app: Flask) -> None:
     app.jinja_env.filters["day"] = now.day
     app.jinja_env.filters["moment"] = datetime.fromisoformat
     app.jinja_env.globals["progress_of"] = lambda question_id: context.services().board.progress(question_id)
+    app.jinja_env.globals["number_of"] = lambda learner: class_now.number_of(context.db(), learner)
     app.jinja_env.globals.update(contest_of=review.contest_of, contest_now=context.now)
     app.jinja_env.globals.update(ai_mark=labels.MARK, ai_source=labels.SOURCE)
     app.jinja_env.filters["why_stopped"] = _why_stopped

@@ -73,7 +73,7 @@ def look(
     held = {handed.learner_id for handed in hand_back.open_ones(db, school_class.id)}
     asked = _questions(db, session)
     attempts = _attempts(db, session)
-    tasks = _task_count(db, school_class.id)
+    has_solved_all = _have_solved_all(db, school_class.id)
     return ClassNow(
         session is not None,
         tuple(
@@ -84,7 +84,9 @@ def look(
                     asked[learner.id],
                     attempts[learner.id],
                     board,
-                    tasks=tasks,
+                    # What was solved before today is no news; the last task of today is.
+                    has_solved_all=learner.id in has_solved_all
+                    and any(attempt.is_right for attempt in attempts[learner.id]),
                     is_here=learner.id in joined,
                     is_stopped=learner.id in stopped,
                     wants_person=learner.id in held,
@@ -95,6 +97,11 @@ def look(
             for number, learner in enumerate(roster.learners(db, school_class.id), 1)
         ),
     )
+
+
+def number_of(db: Database, learner: Learner) -> int:
+    """Return a learner's number on the projector, so that they find their own tile."""
+    return [one.id for one in roster.learners(db, learner.school_class_id)].index(learner.id) + 1
 
 
 @dataclass(frozen=True)
@@ -143,8 +150,15 @@ def _attempts(db: Database, session: Session | None) -> dict[str, list[_Attempt]
     return found
 
 
-def _task_count(db: Database, school_class_id: str) -> int:
-    return db.table("task").count_where("school_class_id = ? AND retired_at IS NULL", [school_class_id])
+def _have_solved_all(db: Database, school_class_id: str) -> set[str]:
+    """Return who has solved every task that the class has now, today or earlier."""
+    sql = """
+        SELECT learner_id FROM attempt JOIN task ON task.id = attempt.task_id
+        WHERE is_right AND school_class_id = :class AND retired_at IS NULL
+        GROUP BY learner_id HAVING count(DISTINCT task_id) =
+            (SELECT count(*) FROM task WHERE school_class_id = :class AND retired_at IS NULL)
+    """
+    return {row["learner_id"] for row in db.query(sql, {"class": school_class_id})}
 
 
 def _signs(
@@ -152,7 +166,7 @@ def _signs(
     attempts: list[_Attempt],
     board: LiveBoard,
     *,
-    tasks: int,
+    has_solved_all: bool,
     is_here: bool,
     is_stopped: bool,
     wants_person: bool,
@@ -178,7 +192,7 @@ def _signs(
         questions=tuple(question.text for question in asked[-2:]),
         hint_at=max(helped, default=None),
         acted_at=max(acted, default=None),
-        has_solved_all=0 < tasks <= len(solved),
+        has_solved_all=has_solved_all,
     )
 
 

@@ -3,7 +3,8 @@
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,38 @@ def test_the_teacher_sees_thirty_learners_within_two_seconds(
     assert waits[-1] <= MOST_SECONDS
     # Twelve are written at once, so thirty are three rounds of the scripted engine.
     assert all_served <= 2 * MOST_SECONDS
+
+
+def test_everybody_in_a_full_line_knows_their_place_within_two_seconds(
+    engine: FakeEngine, dana: Person, learners: dict[str, Person], capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.hold()
+    asked = ask_all(learners)
+    placed: dict[str, float] = {}
+    places: dict[str, int] = {}
+
+    def watch(name: str) -> Callable[[str, dict[str, Any]], None]:
+        def note(event: str, data: dict[str, Any]) -> None:
+            if event == "place" and data["place"]:
+                placed.setdefault(name, time.monotonic())
+                places[name] = data["place"]
+
+        return note
+
+    opened = {name: time.monotonic() for name in NAMES}
+    for name, person in learners.items():
+        page = person.text("/ask")  # what the browser loads after the form
+        opened[name] = time.monotonic()
+        person.follow(unescape(re.search(r'data-stream="([^"]+)"', page)[1]), watch(name))
+    wait_until(lambda: len(placed) == len(NAMES), "thirty places")
+    longest = max(placed[name] - opened[name] for name in NAMES)
+    # Those at the engine are told the engine's own line; the eighteen behind them stand in ours.
+    wait_until(lambda: sorted(places.values())[-18:] == list(range(13, 31)), "one line without a gap")
+    engine.go_on()
+    with capsys.disabled():
+        print(f"\n30 places: each told at most {longest:.2f} s after the page was there")
+    assert longest <= MOST_SECONDS
+    assert len(asked) == len(NAMES)
 
 
 def test_words_of_thirty_answers_leave_the_processor_to_the_engine(

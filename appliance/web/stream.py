@@ -65,20 +65,10 @@ def follow_questions(
     `known_open` are those that the page still shows as open: an answer that ended while the phone had
     no Wi-Fi is told when it comes back.
     """
-    # The request's own connection is closed before the stream begins.
-    with connection(database) as db:
-        yield from _follow_questions(board, db, learner_id, render, known_open)
-
-
-def _follow_questions(
-    board: LiveBoard,
-    db: Database,
-    learner_id: str,
-    render: Callable[[questions.Question], str],
-    known_open: Collection[str],
-) -> Iterator[str]:
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
-    newest = questions.of_learner(db, learner_id, newest=10)
+    # A connection for each look and none between: thirty that are held would keep thirty page caches.
+    with connection(database) as db:
+        newest = questions.of_learner(db, learner_id, newest=10)
     followed = [question for question in newest if question.is_open or question.id in known_open]
     shown: dict[str, tuple[int, tuple[int, int]]] = {question.id: (-1, (-1, 0)) for question in followed}
     while shown and not board.closed:
@@ -86,7 +76,8 @@ def _follow_questions(
         for question_id in list(shown):
             progress = board.progress(question_id)
             if progress.finished:
-                question = questions.get(db, question_id)
+                with connection(database) as db:
+                    question = questions.get(db, question_id)
                 if not question.is_open:
                     yield _event("finished", question=question_id, html=render(question))
                     del shown[question_id]

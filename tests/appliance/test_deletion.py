@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance import deletion, hand_back, roster, sessions, stored
+from appliance import accommodations, cards, deletion, hand_back, pictures, roster, sessions, stored
+from appliance.accommodations import Accommodation
 from appliance.database import connection, saving
 from sync.event import KINDS
 from tests.classroom import Browser, Classroom, wait_until
@@ -41,6 +42,9 @@ def saule(classroom: Classroom, dana: Browser) -> str:
 
 def fill_the_rest(db, learner_id: str, school_class_id: str, session_id: str) -> None:  # type: ignore[no-untyped-def]
     """Rows whose own pages are tested elsewhere, with the canary wherever text fits."""
+    cards.issue(db, learner_id, now=datetime.now(UTC))
+    pictures.choose(db, learner_id, tuple(pictures.PICTURES)[:3], now=datetime.now(UTC))
+    accommodations.save(db, learner_id, Accommodation(size=150))
     at = datetime.now(UTC).isoformat()
     db.table("task").insert(
         {"id": "task-1", "school_class_id": school_class_id, "kind": "number", "text": "2 + 2?",
@@ -72,6 +76,9 @@ def bytes_of(classroom: Classroom) -> bytes:
 
 
 def test_nothing_of_a_deleted_learner_is_left(classroom: Classroom, dana: Browser, saule: str) -> None:
+    # The test would prove nothing of a table that holds nothing of hers.
+    with connection(classroom.database) as db:
+        assert set(deletion._find_rows(db, saule)) == set(stored.TABLES)
     assert tables_with(classroom, saule)
     assert any(NAME.encode() in part for part in [bytes_of(classroom)])
     page = dana.post(f"/teacher/learners/{saule}/delete", {"sure": "yes"})

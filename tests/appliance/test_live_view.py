@@ -114,6 +114,46 @@ def test_the_projector_shows_no_name_no_text_and_nobody_who_needs_help(
             assert secret not in html.split("</header>")[-1]
 
 
+def test_a_learner_knows_their_own_number_on_the_wall(
+    dana: Browser, aigerim: Browser, bolat: Browser
+) -> None:
+    numbers = {one["name"]: one["number"] for one in dana.get("/teacher/class.json").json["learners"]}
+    assert f"Aigerim № {numbers['Aigerim']}" in " ".join(aigerim.page().split())
+    assert f"Bolat № {numbers['Bolat']}" in " ".join(bolat.page().split())
+
+
+def solve(classroom: Classroom, learner: Browser, answer: str, submission: str) -> None:
+    task = classroom.value("SELECT id FROM task")
+    learner.post(f"/tasks/{task}/attempt", {"answer": answer, "submission": submission})
+
+
+def test_three_wrong_answers_show_as_stuck_and_a_right_one_as_finished(
+    classroom: Classroom, dana: Browser, aigerim: Browser
+) -> None:
+    dana.post("/teacher/tasks", {"text": "2 + 3 = ?", "answers": "5"})
+    for number in range(3):
+        assert states_of(dana)["Aigerim"] == "working"
+        solve(classroom, aigerim, f"{number + 7}", f"try-{number}")
+    assert states_of(dana)["Aigerim"] == "stuck"
+    assert "several wrong answers in a row" in dana.page("/teacher")
+    solve(classroom, aigerim, "5", "right")
+    assert states_of(dana)["Aigerim"] == "finished"
+
+
+def test_what_was_solved_last_week_is_no_news_today(
+    classroom: Classroom, dana: Browser, aigerim: Browser
+) -> None:
+    dana.post("/teacher/tasks", {"text": "2 + 3 = ?", "answers": "5"})
+    solve(classroom, aigerim, "5", "last-week")
+    dana.post("/teacher/session", {"wish": "close"})
+    dana.post("/teacher/session", {"wish": "open"})
+    assert states_of(dana)["Aigerim"] == "working"
+    dana.post("/teacher/tasks", {"text": "2 + 4 = ?", "answers": "6"})
+    task = classroom.value("SELECT id FROM task WHERE text LIKE '2 + 4%'")
+    aigerim.post(f"/tasks/{task}/attempt", {"answer": "6", "submission": "today"})
+    assert states_of(dana)["Aigerim"] == "finished"
+
+
 def test_learners_and_strangers_see_nothing_of_the_view(
     classroom: Classroom, dana: Browser, aigerim: Browser
 ) -> None:
