@@ -61,4 +61,6 @@ def say_rules() -> ResponseReturnValue:
 def _sound(text: str, spoken: str) -> ResponseReturnValue:
     # Ranges let a browser move in the sound; nothing is kept, neither here nor there.
     sound = io.BytesIO(speech.speak(text, spoken))
-    return send_file(sound, mimetype="audio/wav", conditional=True, max_age=0)
+    answer = send_file(sound, mimetype="audio/wav", conditional=True)
+    answer.headers["Cache-Control"] = "no-store"  # Flask would let the browser keep it
+    return answer

@@ -29,6 +29,7 @@ from tests.bench.judging import Judged, judged_table
 from tests.bench.lanes import measure_privacy, measure_wire
 from tests.bench.learners import Question, ask_all
 from tests.bench.lessons import messages
+from tests.bench.logins import measure_logins
 from tests.bench.peer import PEER, SLOTS, THREADS, PeerSetting, describe
 from tests.bench.processes import (
     SANDYQ,
@@ -62,6 +63,7 @@ PARTS = (
     "pages",
     "wire",
     "privacy",
+    "login",
 )
 
 LESSON = "You help pupils of class 7A. Answer in short and plain sentences."
@@ -137,6 +139,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "pages": lambda: (measure_pages(home, effort.rounds), []),
         "wire": lambda: (measure_wire(effort.rounds), []),
         "privacy": lambda: (measure_privacy(), []),
+        "login": partial(measure_logins, home, effort.rounds),
     }
 
 
