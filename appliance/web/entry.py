@@ -4,14 +4,18 @@ Nothing is typed but the class code, and a card or the class's QR code saves tha
 class are shown once, before the first question.
 """
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlite_utils import Database
 
 from appliance import access, cards, conduct, events, pictures, roster, sessions
 from appliance.access import Login
 from appliance.database import saving
 from appliance.errors import ApplianceError, SessionNotOpen, UnknownCard, UnknownClassCode
 from appliance.roster import Learner, SchoolClass
+from appliance.together import Together
 from appliance.web.context import (
     LOGIN_COOKIE,
     address,
@@ -27,6 +31,9 @@ from appliance.web.errors import sentences
 from sync.event import Event
 
 pages = Blueprint("entry", __name__)
+
+# Thirty log-ins at one bell share their commits.
+_at_the_bell = Together()
 
 # Whoever opens one of these pages has read the rules first.
 AFTER_THE_RULES = ("learner", "tasks")
@@ -68,8 +75,7 @@ def join(code: str) -> ResponseReturnValue:
         chosen = roster.get_learner(db(), school_class.id, form().get("learner", ""))
         if school_class.uses_pictures:
             return redirect(url_for("entry.show_pictures", code=code, learner_id=chosen.id), 303)
-        with saving(db()):
-            token = _log_in(chosen)
+        token = _at_the_bell.save(db(), _log_in(chosen))
     except ApplianceError as error:
         return _names_page(school_class, error)
     return _come_in(token)
@@ -94,19 +100,16 @@ def pick(code: str, learner_id: str) -> ResponseReturnValue:
     tapped = pictures.picked(f"{form().get('picked', '')} {form().get('picture', '')}")
     if len(tapped) < pictures.LENGTH:
         return _pictures_page(school_class, chosen, tapped)
+    is_sure = form().get("sure") == "yes"
+    if not is_sure and pictures.find(db(), chosen.id) is None:
+        return _pictures_page(school_class, chosen, tapped)
     try:
-        with saving(db()):
-            if pictures.find(db(), chosen.id) is None:
-                if form().get("sure") != "yes":
-                    return _pictures_page(school_class, chosen, tapped)
-                pictures.choose(db(), chosen.id, tapped, now=now())
-            refusal = pictures.find_refusal(db(), chosen.id, tapped, now=now())
-            token = "" if refusal else _log_in(chosen)
-        if refusal is not None:
-            raise refusal
+        entered = _at_the_bell.save(db(), _check_pictures(chosen, tapped, _log_in(chosen), is_sure=is_sure))
+        if isinstance(entered, ApplianceError):
+            raise entered
     except ApplianceError as error:
         return _pictures_page(school_class, chosen, error=error)
-    return _come_in(token)
+    return _come_in(entered)
 
 
 @pages.get("/card/<token>")
@@ -119,8 +122,7 @@ def show_card(token: str) -> ResponseReturnValue:
 def use_card(token: str) -> ResponseReturnValue:
     holder = _get_card_holder(token)
     try:
-        with saving(db()):
-            login_token = _log_in(holder)
+        login_token = _at_the_bell.save(db(), _log_in(holder))
     except ApplianceError as error:
         return _card_page(token, holder, error)
     return _come_in(login_token)
@@ -193,20 +195,37 @@ def _get_class(code: str) -> SchoolClass:
         raise
 
 
-def _log_in(who: Learner) -> str:
-    """Save the login and its event inside the caller's transaction; return the token.
+def _log_in(who: Learner) -> Callable[[Database], str]:
+    """Return the work that saves the login and its event and gives the token.
 
-    Raises:
-        SessionNotOpen: nobody comes in outside a lesson.
+    What it needs of this request is taken now: it may run in another thread. It raises SessionNotOpen,
+    because nobody comes in outside a lesson.
     """
-    session = sessions.find_open_session(db(), who.school_class_id)
-    if session is None:
-        raise SessionNotOpen
-    own = Login(learner_id=who.id)
-    token = access.log_in(db(), own, now=now(), replaces=request.cookies.get(LOGIN_COOKIE, ""))
+    old = request.cookies.get(LOGIN_COOKIE, "")
     fields = {"learner_name": who.name, "language": language()}
-    events.record(db(), Event("learner_joined", now(), session.id, who.id, fields))
-    return token
+
+    def act(own: Database) -> str:
+        session = sessions.find_open_session(own, who.school_class_id)
+        if session is None:
+            raise SessionNotOpen
+        token = access.log_in(own, Login(learner_id=who.id), now=now(), replaces=old)
+        events.record(own, Event("learner_joined", now(), session.id, who.id, fields))
+        return token
+
+    return act
+
+
+def _check_pictures(
+    who: Learner, tapped: tuple[str, ...], log_in: Callable[[Database], str], *, is_sure: bool
+) -> Callable[[Database], str | ApplianceError]:
+    """Return the work that checks the pictures and logs in; a refusal is returned: its miss is kept."""
+
+    def act(own: Database) -> str | ApplianceError:
+        if is_sure:
+            pictures.choose(own, who.id, tapped, now=now())
+        return pictures.find_refusal(own, who.id, tapped, now=now()) or log_in(own)
+
+    return act
 
 
 def _come_in(token: str) -> Response:
