@@ -159,9 +159,9 @@ class ExamGuard:
         """Return what the certificate says of the engine at the start."""
         if not self._client.is_ours:
             return "other"
-        if state.phase == "down":
+        if state.phase != "ready":
             return "away"  # it will find the note when it comes
-        return "closed" if state.is_closed or state.phase == "loading" else "open"
+        return "closed" if state.is_closed else "open"
 
 
 def _has_news(running: Exam, engine: EngineState, now: Moment) -> bool:
