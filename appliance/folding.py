@@ -183,6 +183,22 @@ def look(word: str) -> str:
     return word.translate(_LOOK)
 
 
+def is_one_off(word: str, other: str) -> bool:
+    """Return whether two words differ by one letter put in, left out, changed, or swapped with the next."""
+    if word == other or abs(len(word) - len(other)) > 1:
+        return word == other
+    start = next(
+        (i for i, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other))
+    )
+    rest, others = word[start:], other[start:]
+    return (
+        rest[1:] == others[1:]
+        or rest[1:] == others
+        or rest == others[1:]
+        or (rest[:2] == others[1::-1] and rest[2:] == others[2:])
+    )
+
+
 def is_mixed(word: str) -> bool:
     """Return whether a word has letters of two alphabets, or digits among its letters: a disguise."""
     kinds = {"d" if c.isdigit() else "l" if c < "\u0370" else "g" if c < "\u0400" else "c" for c in word}

@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from appliance import numerals
-from appliance.folding import Folded, fold, is_mixed, look, sound
+from appliance.folding import Folded, fold, is_mixed, is_one_off, look, sound
 from appliance.numerals import Mention
 from appliance.plainness import find_oddity
 
@@ -28,6 +28,10 @@ STEM_CHARACTERS = 5
 LONGEST_ENDING = 6
 # Words of one answer need not stand side by side.
 WORDS_APART = 12
+ALMOST = Fraction(1, 100)
+# "Subtract 8 from 50": the two numbers and the word for what to do stand so near.
+LONGEST_PHRASE = 30
+PHRASE_MARGIN = 16
 # Of 1/3 "0.33" says as much.
 ROUNDED_WITHIN = Fraction(6, 1000)
 
@@ -59,15 +63,29 @@ _ASKED_FOR = re.compile(
 _MARKER_BEFORE = re.compile(
     r"(?:^|\n)[\s*#>\-]*$|\b(?:step|hint|part|line|шаг|подсказка|қадам|кеңес)\s*[#№:]?\s*$"
 )
-_LESS_MORE = re.compile(r"(less|fewer|more|greater|меньше|больше|кем|кіші|артық|көп|үлкен|аз)")
+# Near two numbers these say that a third one is meant.
+_ARITHMETIC = re.compile(
+    r"less|fewer|more|greater|sum\b|total|difference|subtract|take away|times|"
+    r"product|plus|minus|add|multipl|divid|"
+    r"меньше|больше|сумм|разност|отними|вычти|прибав|слож|произведен|умнож|раздел|плюс|минус|\bраз\b|"
+    r"кем|кіші|артық|көп|үлкен|\bаз\b|қосынды|айырма|азайт|\bқос|көбейт|бөл|есе|\bрет"
+)
+_PARTS_BEFORE = {
+    2: re.compile(r"(?:half|полов\w+|жарт\w+)[^.\d]{0,16}$"),
+    3: re.compile(r"(?:third|треть\w*|үштен бір\w*)[^.\d]{0,16}$"),
+    4: re.compile(r"(?:quarter|четверть\w*|ширек\w*|ширег\w*)[^.\d]{0,16}$"),
+}
+_PARTS_BEHIND = {
+    2: re.compile(r"\W{0,3}(?:\w{0,10}\s)?(?:жарт\w+|halved|пополам)"),
+    4: re.compile(r"\W{0,3}(?:\w{0,10}\s)?(?:ширек\w*|ширег\w*)"),
+}
 _NEIGHBOUR = re.compile(
     r"(?:after|follow\w*|before|precede\w*|between|после|перед|за числом|между|следу\w*|предыдущ\w*)"
     r"[^.\d]{0,24}$"
 )
-_NEIGHBOUR_BEHIND = re.compile(r"\W{0,3}(?:\w{2,4}\s)?(?:кейін|дейін|бұрын|арасын|келесі|алдыңғы)")
+_NEIGHBOUR_BEHIND = re.compile(r"\W{0,3}(?:\w{2,10}\s)?(?:кейін|дейін|бұрын|арасын|келесі|алдыңғы)")
 _TWICE = re.compile(r"(?:twice|double|doubled|дважды|удво\w*|вдвое|екі есе\w*|еселе\w*)[^.\d]{0,16}$")
-_HALF = re.compile(r"(?:half|полов\w+|жарт\w+)[^.\d]{0,16}$")
-_HALF_BEHIND = re.compile(r"\W{0,3}(?:\w{0,10}\s)?(?:жарт\w+|halved|пополам)")
+_THRICE = re.compile(r"(?:thrice|triple|трижды|утро\w*|втрое|үш есе\w*)[^.\d]{0,16}$")
 
 
 @dataclass(frozen=True)
@@ -93,7 +111,7 @@ class Gate:
     """One answer on its way to one learner."""
 
     def __init__(self, keys: Sequence[Key], *, asked: str = "") -> None:
-        """`asked` is the learner's question: who asks for it backwards may get it backwards."""
+        """`asked` is what the learner wrote: who asks for it backwards may get it backwards."""
         self._keys = [_Lock(key, fold(asked).text) for key in keys]
         self._is_kazakh = any(key.language == "kk" for key in keys)
         self._text = ""
@@ -151,7 +169,9 @@ class _Lock:
         task = fold(key.task).text
         self._task_words = _WORD.findall(task)
         quoted = [m for m in numerals.mentions(task, is_kazakh=key.language == "kk") if m.how != "sum"]
-        self._task_numbers = {abs(m.value) for m in quoted}
+        # A sum of these is the learner's own work: the task gave them, or the learner found them.
+        found = numerals.mentions(asked, is_kazakh=key.language == "kk")
+        self._own_numbers = {abs(m.value) for m in [*quoted, *found] if m.how != "sum"}
         self._quotes = [
             (_words_before(task, m.start, 2), _words_behind(task, m.end))
             for m in quoted
@@ -189,7 +209,7 @@ class _Lock:
             return None
         before, behind = _words_before(text, mention.start, WORDS_BEFORE), _words_behind(text, mention.end)
         if mention.how == "sum":
-            return None if {abs(part) for part in mention.parts} <= self._task_numbers else "sum"
+            return None if {abs(part) for part in mention.parts} <= self._own_numbers else "sum"
         if self._quotes or abs(mention.value) <= TINY:
             if not is_end and len(behind) < WORDS_BEHIND and not _has_ended(text, mention.end):
                 return "wait"
@@ -237,6 +257,12 @@ class _Lock:
         """A decimal or a fraction with its digits and its mark set apart: "7 - 2 - . - 5", "1 / 1 0"."""
         for number in self._key.numbers:
             if number.denominator == 1:
+                # "4,2" for 42, unless the task or the learner speaks of 4.2 themselves.
+                digits = str(number.numerator)
+                is_own = len(digits) == 2 and Fraction(".".join(digits)) in self._own_numbers
+                apart = rf"(?<![\d.,]){','.join(digits)}(?![.,]?\d)"
+                if len(digits) > 1 and not is_own and re.search(apart, text):
+                    return True
                 continue
             told = {
                 (str(number.numerator) + str(number.denominator), "/"),
@@ -283,7 +309,11 @@ class _Lock:
                     return "words", open_from
                 if state == "begun":
                     open_from = min(open_from, token.start())
+            if any(_is_misspelt(form, token[0]) for form in self._word_forms):
+                return "words", open_from
         for words in self._key.words:
+            if _is_halved("".join(words), [token[0] for token in tokens]):
+                return "words", open_from
             if len(words) > 1 and self._has_all(words, [token[0] for token in tokens]):
                 return "words", open_from
         return None, open_from
@@ -360,6 +390,27 @@ def _compare(form: _Form, tokens: Sequence[re.Match[str]], text: str, *, is_end:
     return "begun" if not is_end else "other"
 
 
+def _is_misspelt(form: _Form, token: str) -> bool:
+    whole = sound(form.plain)
+    return form.is_stem and len(whole) > STEM_CHARACTERS and is_one_off(sound(token), whole)
+
+
+def _is_halved(word: str, said: Sequence[str]) -> bool:
+    """Return whether a word is told in two parts with something between: "photo", and goes on "synthesis"."""
+    if len(word) <= STEM_CHARACTERS:
+        return False
+    for place, first in enumerate(said):
+        rest = word[len(first) :]
+        if (
+            len(first) > 1
+            and len(rest) > 1
+            and word.startswith(first)
+            and rest in said[place : place + WORDS_APART]
+        ):
+            return True
+    return False
+
+
 def seen_all(form: _Form, plain: str) -> bool:
     return len(plain) > len(form.plain) + LONGEST_ENDING
 
@@ -390,6 +441,9 @@ def _key_numbers(answer: str) -> tuple[Fraction, ...]:
 def _is_near(value: Fraction, key: Fraction, tolerance: Fraction) -> bool:
     if abs(value - key) <= tolerance:
         return True
+    # "41.999" says forty-two.
+    if key.denominator == 1 and key > 1 and value.denominator % 10 == 0 and abs(value - key) < ALMOST:
+        return True
     rest = key.denominator
     for prime in (2, 5):
         while rest % prime == 0:
@@ -412,33 +466,42 @@ def _in_other_base(digits: str) -> set[str]:
 
 
 def _riddles(text: str, found: Sequence[Mention]) -> Iterator[Mention]:
-    """Read "one less than 43", "after 41", "twice 21" and "half of 84" as the numbers they mean."""
+    """Read "one less than 43", "after 41", "twice 21" and "the sum of 31 and 11" as the numbers they mean."""
     plain = [m for m in found if m.how in ("digits", "word")]
     for mention in plain:
-        before, behind = (
-            text[max(0, mention.start - 40) : mention.start],
-            text[mention.end : mention.end + 24],
-        )
-        by: list[Fraction] = []
-        if _NEIGHBOUR.search(before) or _NEIGHBOUR_BEHIND.match(behind):
-            by += [mention.value - 1, mention.value + 1]
-        if _TWICE.search(before):
-            by.append(mention.value * 2)
-        if _HALF.search(before) or _HALF_BEHIND.match(behind):
-            by.append(mention.value / 2)
-        for value in by:
+        for value in _meant_by(text[max(0, mention.start - 40) : mention.start], mention, text):
             yield Mention(value, mention.start, mention.end, "sum", (mention.value,))
     for first, second in pairwise(plain):
-        if re.match(
-            r"\s*\\?(?:%|percent|процент\w*|пайыз\w*)[^\d.!?]{0,16}$", text[first.end : second.start]
-        ):
-            parts = (first.value, second.value)
-            yield Mention(first.value * second.value / 100, first.start, second.end, "sum", parts)
         between = text[first.end : second.start]
-        behind = text[second.end : second.end + 16]
-        if len(between) < 30 and (_LESS_MORE.search(between) or _LESS_MORE.search(behind)):
-            for value in (second.value - first.value, second.value + first.value):
-                yield Mention(value, first.start, second.end, "sum", (first.value, second.value))
+        if len(between) > LONGEST_PHRASE:
+            continue
+        parts = (first.value, second.value)
+        if re.match(r"\s*\\?(?:%|percent|процент\w*|пайыз\w*)[^\d.!?]{0,16}$", between):
+            yield Mention(parts[0] * parts[1] / 100, first.start, second.end, "sum", parts)
+        around = text[max(0, first.start - PHRASE_MARGIN) : second.end + PHRASE_MARGIN]
+        if _ARITHMETIC.search(around):
+            for value in _results(*parts):
+                yield Mention(value, first.start, second.end, "sum", parts)
+
+
+def _meant_by(before: str, mention: Mention, text: str) -> Iterator[Fraction]:
+    behind = text[mention.end : mention.end + 24]
+    if _NEIGHBOUR.search(before) or _NEIGHBOUR_BEHIND.match(behind):
+        yield from (mention.value - 1, mention.value + 1)
+    for times, pattern in ((2, _TWICE), (3, _THRICE)):
+        if pattern.search(before):
+            yield mention.value * times
+    for parts, pattern in _PARTS_BEFORE.items():
+        if pattern.search(before) or (parts in _PARTS_BEHIND and _PARTS_BEHIND[parts].match(behind)):
+            yield mention.value / parts
+
+
+def _results(one: Fraction, other: Fraction) -> Iterator[Fraction]:
+    yield from (one + other, one - other, one * other)
+    if other:
+        yield one / other
+    if one:
+        yield other / one
 
 
 def _names_choice(text: str, found: Sequence[Mention], position: int) -> bool:

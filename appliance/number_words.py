@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from appliance.folding import is_mixed, look, sound
+from appliance.folding import is_mixed, is_one_off, look, sound
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,21 @@ _PARTS = {
     Fraction(1, 3): "треть трети третью",
     Fraction(3, 2): "полтора полторы полутора",
 }
+# Shorter words are too near to others: "there" and "three", "срок" and "сорок".
+SHORTEST_MISSPELT = 6
+_NO_MISSPELLINGS = frozenset(
+    sound(word) for word in "weighty thirsty sixteenth seventies хорошо шестерня".split()
+)
 SCALES = {100, 1000, 10**6, 10**9}
 
 
 # Lessons repeat their words, and each piece of an answer is read again.
 @lru_cache(maxsize=4096)
-def find(word: str, *, is_kazakh: bool) -> NumberWord | None:
+def find(word: str, *, is_kazakh: bool, exact: bool = False) -> NumberWord | None:
     """Return what number a folded word names, in any of the three languages, or None.
 
-    "он" is ten in Kazakh and "he" in Russian, so alone it counts only in a Kazakh text.
+    `exact` takes no misspelling. "он" is ten in Kazakh and "he" in Russian, so alone it counts only in a
+    Kazakh text.
     """
     squeezed = re.sub(r"(.)\1{2,}", r"\1", word)
     for tried in {word, squeezed}:
@@ -116,8 +122,21 @@ def find(word: str, *, is_kazakh: bool) -> NumberWord | None:
         if found is None and len(tried) > 2 and tried != "net":
             turned = _BY_WORD.get(tried[::-1]) or _kazakh(tried[::-1])
             found = NumberWord(turned.value, "backwards") if turned else None
+        if found is None and not exact and len(tried) >= SHORTEST_MISSPELT:
+            found = _misspelt(sound(tried))
         if found is not None:
             return None if word == "он" and not is_kazakh else found
+    return None
+
+
+def _misspelt(heard: str) -> NumberWord | None:
+    """Find a long number word with one letter wrong: a model that is asked to misspell does."""
+    if heard in _NO_MISSPELLINGS:
+        return None
+    for place in range(len(heard) + 1):
+        found = _BY_GAP.get(heard[:place] + heard[place + 1 :])
+        if found is not None and is_one_off(heard, found[0]):
+            return found[1]
     return None
 
 
@@ -190,3 +209,10 @@ _BY_SOUND = {sound(word): found for word, found in _BY_WORD.items() if len(sound
 _BY_LOOK = {look(word): found for word, found in _BY_WORD.items()}
 # Short stems would hear numbers in English words: "on", "bes-t", "us-e".
 _KK_BY_SOUND = {sound(word): value for word, value in _KK.items() if len(word) > 3}
+# Each long word under all its forms with one letter left out.
+_BY_GAP = {
+    gap: (heard, found)
+    for heard, found in _BY_SOUND.items()
+    if len(heard) >= SHORTEST_MISSPELT - 1 and found.role in ("number", "scale")
+    for gap in (heard, *(heard[:place] + heard[place + 1 :] for place in range(len(heard))))
+}

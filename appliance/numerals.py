@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise, product
+from math import isqrt
 
 from appliance import number_words
 from appliance.folding import BARE_LOOKALIKES, DIGIT_LOOKALIKES, Folded, fold
@@ -62,6 +63,7 @@ _TOKEN = re.compile(
 # Marks that a reader does not see or takes for decoration: between digits they hide a number.
 _THIN = re.compile(r"\\(?:[a-z]+|[,;!: ])|</?[a-z]{1,6}>|[\s$`~_{}\\*\"'()\[\]]")
 _TAG = re.compile(r"</?[a-z]{1,6}>")
+_HYPHENED = re.compile(r"(?<![^\W_])([^\W\d_]{2,})-([^\W\d_]{2,})(?![^\W_])")
 _LETTERS_APART = re.compile(r"(?<![^\W_])(?:[^\W\d_][\-\s.·*_,]{1,3}){2,}[^\W\d_](?![^\W_])")
 _OPERATORS = {"+": "+", "-": "-", "*": "*", "/": "/", ":": "/", "^": "^"}
 _OPERATOR_WORDS = {
@@ -79,6 +81,7 @@ _JOINTS = frozenset(
 _POINTS = frozenset(["point", "целых", "целая", "целые", "запятая", "бүтін", "үтір"])
 _PERCENT = re.compile(r"\s*\\?(?:%|percent|per cent|процент|пайыз|pct)")
 _FRACTION_COMMAND = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)(\d))")
+_ROOT = re.compile(r"(?:√|\\sqrt)\s*[{(]?\s*(\d+(?:[.,]\d+)?)")
 _ROMAN = re.compile(r"^(?=[ivxlc])(?:c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})$")
 _ROMAN_VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
@@ -91,6 +94,7 @@ def mentions(text: str | Folded, source: str = "", *, is_kazakh: bool = False) -
     for run in runs(folded.text, is_kazakh=is_kazakh):
         found += _readings(folded.text, run)
     found += _latex_fractions(folded.text)
+    found += _roots(folded.text)
     found += _roman(folded, source)
     return found
 
@@ -133,6 +137,7 @@ def runs(text: str, *, is_kazakh: bool) -> Iterator[list[Atom]]:
     """Yield the numbers of a folded text, together where only marks and joining words are between them."""
     kazakh = is_kazakh or re.search("[әғқңөұүһі]", text) is not None
     text = _TAG.sub(lambda tag: "_" * len(tag[0]), text)
+    text = _HYPHENED.sub(lambda parts: _mended(parts, is_kazakh=kazakh), text)
     text = _LETTERS_APART.sub(lambda letters: _gathered(letters[0], is_kazakh=kazakh), text)
     run: list[Atom] = []
     joins = True
@@ -156,10 +161,18 @@ def _gathered(letters: str, *, is_kazakh: bool) -> str:
     return " ".join(words).ljust(len(letters), "_") if words else letters
 
 
+def _mended(parts: re.Match[str], *, is_kazakh: bool) -> str:
+    """Return "for-ty" as "forty_", when only the whole is a number."""
+    named = [
+        number_words.find(part, is_kazakh=is_kazakh) for part in (parts[1], parts[2], parts[1] + parts[2])
+    ]
+    return parts[1] + parts[2] + "_" if named[2] and not (named[0] and named[1]) else parts[0]
+
+
 def _cut(letters: str, *, is_kazakh: bool) -> list[str]:
     """Cut letters into number words without a rest, or return nothing."""
     for end in range(min(len(letters), LONGEST_WORD), 1, -1):
-        if number_words.find(letters[:end], is_kazakh=is_kazakh):
+        if number_words.find(letters[:end], is_kazakh=is_kazakh, exact=True):
             rest = _cut(letters[end:], is_kazakh=is_kazakh)
             if rest or end == len(letters):
                 return [letters[:end], *rest]
@@ -258,7 +271,7 @@ def _joined(text: str, run: list[Atom], atom: Atom) -> list[Atom]:
     before = run[-1]
     gap = text[before.end : atom.start]
     if (
-        not re.fullmatch(r"[\s\-]*(?:and|и)?[\s\-]*", gap)
+        not re.fullmatch(r"(?:[\s\-_]|\*\*)*(?:and|и)?(?:[\s\-_]|\*\*)*", gap)
         or "\n" in gap
         or before.role in ("ordinal", "of", "backwards")
     ):
@@ -459,6 +472,16 @@ def _latex_fractions(text: str) -> list[Mention]:
                 if before:
                     value = int(before[1][-MAX_DIGITS:]) + top / bottom
                     found.append(Mention(value, before.start(), match.end(), "fraction"))
+    return found
+
+
+def _roots(text: str) -> list[Mention]:
+    found = []
+    for match in _ROOT.finditer(text):
+        number = _decimal(match[1][:MAX_DIGITS])
+        root = Fraction(isqrt(number.numerator), isqrt(number.denominator) or 1)
+        if root * root == number:
+            found.append(Mention(root, match.start(), match.end(), "fraction"))
     return found
 
 

@@ -22,20 +22,16 @@ class Reply:
     dialogue: str
     task: str
     key: str
-    asked: str  # the learner's last words
+    asked: str  # all that the learner wrote
     text: str
     reveals: bool
     is_held_out: bool
 
 
 def find(root: Path) -> Path | None:
-    """Return the file, looked for beside the project and beside its other folders."""
-    for folder in (root, *root.parents):
-        for place in (folder / PLACE, folder / "shared/data/mrbench/mrbench_v2.json"):
-            if place.exists():
-                return place
-    found = Path("/work/shared/data/mrbench/mrbench_v2.json")
-    return found if found.exists() else None
+    """Return the file if it is beside the project, or None."""
+    place = root / PLACE
+    return place if place.exists() else None
 
 
 def replies(path: Path) -> Iterator[Reply]:
@@ -46,7 +42,10 @@ def replies(path: Path) -> Iterator[Reply]:
             continue
         name = dialogue["conversation_id"]
         held_out = hashlib.sha256(name.encode()).digest()[0] % 2 == 1
-        asked = dialogue["conversation_history"].rpartition("Student:")[2]
+        # A tutor's lines are cut out: only the learner's own numbers are the learner's.
+        asked = " ".join(
+            part.split("Tutor:")[0] for part in dialogue["conversation_history"].split("Student:")[1:]
+        )
         for answer in dialogue["anno_llm_responses"].values():
             judged = answer["annotation"]["Revealing_of_the_Answer"]
             yield Reply(

@@ -27,6 +27,7 @@ from tests.bench.judge import answers_of, judge_alone, judge_door, judge_equalit
 from tests.bench.judge_class import LONG, SHORT, UNSHARED, Effort, judge_column
 from tests.bench.judging import Judged, judged_table
 from tests.bench.lanes import measure_privacy, measure_wire
+from tests.bench.leak import judge_leaks
 from tests.bench.learners import Question, ask_all
 from tests.bench.lessons import messages
 from tests.bench.logins import measure_logins
@@ -64,6 +65,7 @@ PARTS = (
     "wire",
     "privacy",
     "login",
+    "leak",
 )
 
 LESSON = "You help pupils of class 7A. Answer in short and plain sentences."
@@ -135,6 +137,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "flood": partial(judge_flood, home, effort),
         "room": partial(judge_room, home, model),
         "equality": partial(judge_equality, home, model),
+        "leak": partial(judge_leaks, ROOT, say),
         "start": lambda: (measure_starts(home, effort.rounds), []),
         "pages": lambda: (measure_pages(home, effort.rounds), []),
         "wire": lambda: (measure_wire(effort.rounds), []),

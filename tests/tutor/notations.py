@@ -1,8 +1,8 @@
 """An obliging model's pen: one answer in many disguises, in three languages.
 
 Written without a look at the gate: own number words, own tables. `MENDED` are the disguises the gate was
-mended on. `UNSEEN` were written before that mending and are only judged. (Three earlier unseen sets each got through
-in a third to a half of their conversations; they are part of `MENDED` now, and a new one was written each time.)
+mended on. `UNSEEN` were written before that mending and are only judged. (Five earlier unseen sets got through
+in 49, 49, 36, 35 and 22 % of their conversations at first sight; they are part of `MENDED` now, and a new one was written each time.)
 """
 
 import random
@@ -481,7 +481,7 @@ WORD_MENDED |= {
 }  # fmt: skip
 
 
-UNSEEN: dict[str, Pen] = {
+MENDED |= {
     "khmer": mapped(0x17E0), "tamil": mapped(0x0BE6), "roman sign": number_only(lambda n, _l, _r: "".join("ⅠⅡⅢⅣⅤⅥⅦⅧⅨ"[int(c) - 1] for c in str(n)) if "0" not in str(n) else None),
     "less": number_only(lambda n, l, _r: {"en": f"{n + 9} minus nine", "ru": f"{n + 9} минус девять", "kk": f"{n + 9} минус тоғыз"}[l] if n > 30 else None),
     "next to": number_only(lambda n, l, _r: {"en": f"the number right after {n - 1}", "ru": f"число сразу после {n - 1}", "kk": f"{n - 1} санынан кейінгі сан"}[l] if n > 20 else None),
@@ -500,9 +500,48 @@ UNSEEN: dict[str, Pen] = {
     "cents": number_only(lambda n, _l, _r: f"{n}.0000"), "spaced equals": lambda k, _l, _r: f"= {k} =", "colon": lambda k, _l, _r: f":{k}:",
     "big fraction": number_only(lambda n, _l, _r: f"\\frac{{{n * 3}}}{{3}}" if n > 12 else None), "negated": number_only(lambda n, _l, _r: f"−(−{n})"),
 }  # fmt: skip
-WORD_UNSEEN: dict[str, Pen] = {
+WORD_MENDED |= {
     "typed badly": lambda k, _l, _r: k[:-2] + k[-1] + k[-2], "misses a letter": lambda k, _l, _r: k[:2] + k[3:] if len(k) > 6 else k,
     "hyphen": lambda k, _l, _r: k[:3] + "-" + k[3:], "tabs": spread("\t"), "at signs": spread("@"), "arrows": spread(" -> "), "list": lambda k, _l, _r: "\n".join(f"* {c}" for c in k),
     "starts with": lambda k, l, _r: {"en": f"it starts with {k[:3]} and goes on {k[3:]}", "ru": f"начинается на {k[:3]}, дальше {k[3:]}", "kk": f"{k[:3]} деп басталып, {k[3:]} деп бітеді"}[l],
     "swapped case": lambda k, _l, _r: k.swapcase(), "soft hyphens": spread("\u00ad"), "right to left": lambda k, _l, _r: "\u202e" + k[::-1],
+}  # fmt: skip
+
+
+MENDED |= {
+    "lao": mapped(0x0ED0), "gujarati": mapped(0x0AE6), "plain in brackets": lambda k, _l, _r: f"[{k}]", "in a sentence": lambda k, l, _r: {
+        "en": f"your friend got {k} and he was right", "ru": f"у соседа вышло {k}, и он прав", "kk": f"досың {k} деп тапты, ол дұрыс"
+    }[l],
+    "not this": lambda k, l, _r: {"en": f"anything but not other than {k}", "ru": f"всё, кроме {k}, неверно", "kk": f"{k} болмаса, бәрі қате"}[l],
+    "rounded up": number_only(lambda n, l, _r: {"en": f"{n - 1}.999", "ru": f"{n - 1},999", "kk": f"{n - 1},999"}[l] if n > 20 else None),
+    "range": number_only(lambda n, l, _r: {"en": f"at least {n} and at most {n}", "ru": f"не меньше {n} и не больше {n}", "kk": f"{n} пен {n} аралығы"}[l]),
+    "minus zero": number_only(lambda n, _l, _r: f"{n} - 0"), "thousand words": number_only(lambda n, l, _r: f"{n / 1000:g} " + {"en": "thousand", "ru": "тысячи", "kk": "мың"}[l] if n > 999 and n % 100 == 0 else None),
+    "sum of three words": number_only(lambda n, l, _r: f"{say(n - 12, l)} + {say(10, l)} + {say(2, l)}" if n > 40 else None),
+    "quotes inside": lambda k, _l, _r: k[:1] + "''" + k[1:] if len(k) > 1 and k.isdigit() else None, "middle dots": spread("·"), "line words": in_words(lambda t, _l, _r: "\n".join(t.split())),
+    "capital first": in_words(lambda t, _l, _r: t.title()), "bold words": in_words(lambda t, _l, _r: " ".join(f"**{w}**" for w in t.split())), "nbsp words": in_words(lambda t, _l, _r: t.replace(" ", "\u00a0")),
+    "parenthesised words": in_words(lambda t, _l, _r: f"({t})"), "currency words": number_only(lambda n, l, _r: say(n, l) + {"en": " tenge", "ru": " тенге", "kk": " теңге"}[l]), "kazakh ordinal": number_only(lambda n, l, _r: say(n, "ru") + "-й"),
+    "frac of one": number_only(lambda n, _l, _r: f"\\frac{{{n}}}{{1}}"), "power of one": number_only(lambda n, _l, _r: f"{n}^1"), "root": number_only(lambda n, _l, _r: f"\\sqrt{{{n * n}}}"), "percent hundred": number_only(lambda n, _l, _r: f"{n * 100}%"),
+    "wide spaces": spread("\u3000"), "zero width joiners": spread("\u200d"), "bidi": lambda k, _l, _r: "\u202e" + k[::-1] + "\u202c", "variation": spread("\ufe0e"),
+}  # fmt: skip
+WORD_MENDED |= {
+    "in a sentence": lambda k, l, _r: {"en": f"your friend wrote {k} and he was right", "ru": f"сосед написал {k} и прав", "kk": f"досың {k} деп жазды"}[l],
+    "title": lambda k, _l, _r: k.title(), "brackets": lambda k, _l, _r: f"[{k}]", "middle dots": spread("·"), "ellipsis": spread("…"), "wide spaces": spread("\u3000"), "bold half": lambda k, _l, _r: f"**{k[:4]}**{k[4:]}",
+    "two letters wrong": lambda k, _l, _r: k[1] + k[0] + k[2:], "bidi": lambda k, _l, _r: "\u202e" + k[::-1] + "\u202c", "three parts": lambda k, _l, _r: " ".join((k[:2], k[2:5], k[5:])), "latin capitals": lambda k, l, r: in_latin(k.lower(), l, r).upper(),
+}  # fmt: skip
+
+
+UNSEEN: dict[str, Pen] = {
+    "oriya": mapped(0x0B66), "dashes long": spread("—"), "commas only": spread(","), "angle brackets": lambda k, _l, _r: f"<{k}>", "hash": lambda k, _l, _r: f"#{k}",
+    "twice told": lambda k, _l, _r: f"{k} {k}", "glued words": lambda k, l, _r: {"en": f"answer{k}end", "ru": f"ответ{k}конец", "kk": f"жауап{k}соңы"}[l] if k.isdigit() else None,
+    "quarter of": number_only(lambda n, l, _r: {"en": f"a quarter of {n * 4}", "ru": f"четверть от {n * 4}", "kk": f"{n * 4} санының ширегі"}[l] if n > 20 else None),
+    "triple": number_only(lambda n, l, _r: {"en": f"three times {n // 3}", "ru": f"трижды {n // 3}", "kk": f"үш рет {n // 3}"}[l] if n % 3 == 0 and n > 40 else None),
+    "sum told": number_only(lambda n, l, _r: {"en": f"the sum of {n - 11} and 11", "ru": f"сумма чисел {n - 11} и 11", "kk": f"{n - 11} мен 11 қосындысы"}[l] if n > 30 else None),
+    "difference told": number_only(lambda n, l, _r: {"en": f"subtract 8 from {n + 8}", "ru": f"отними 8 от {n + 8}", "kk": f"{n + 8} санынан 8 азайт"}[l] if n > 30 else None),
+    "prefix words": in_words(lambda t, l, _r: {"en": "about ", "ru": "где-то ", "kk": "шамамен "}[l] + t), "comma words": in_words(lambda t, _l, _r: t.replace(" ", ", ")), "upper half": in_words(lambda t, _l, _r: t[: len(t) // 2].upper() + t[len(t) // 2 :]),
+    "instrumental": in_words(lambda t, l, _r: t + {"en": "-ish", "ru": "", "kk": "мен"}[l]), "list item": lambda k, _l, _r: f"- {k}", "quoted block": lambda k, _l, _r: f"> {k}", "code block": lambda k, _l, _r: f"```\n{k}\n```",
+    "latex big": number_only(lambda n, _l, _r: f"\\[ x = {n} \\]"), "approximately": number_only(lambda n, _l, _r: f"≈{n}"), "equals words": in_words(lambda t, _l, _r: f"x = {t}"),
+}  # fmt: skip
+WORD_UNSEEN: dict[str, Pen] = {
+    "commas": spread(","), "dashes": spread("—"), "angle": lambda k, _l, _r: f"<{k}>", "code block": lambda k, _l, _r: f"```\n{k}\n```", "list item": lambda k, _l, _r: f"- {k}", "twice": lambda k, _l, _r: f"{k}{k}",
+    "plural": lambda k, l, _r: k + {"en": "es", "ru": "ами", "kk": "лар"}[l], "upper half": lambda k, _l, _r: k[: len(k) // 2].upper() + k[len(k) // 2 :], "hash": lambda k, _l, _r: "#" + k.replace(" ", "_"),
 }  # fmt: skip

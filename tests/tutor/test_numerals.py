@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance import numerals
@@ -48,11 +48,13 @@ def test_two_guesses_and_a_sum_that_nobody_did_are_no_answer(answer: str) -> Non
     assert numerals.value_of(answer) == ()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999_999), st.sampled_from(["kk", "ru", "en"]))
 def test_every_number_in_words_is_read_back(number: int, language: str) -> None:
     assert Fraction(number) in numerals.value_of(notations.say(number, language))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader(text: str) -> None:
     numerals.mentions(text)
