@@ -432,3 +432,39 @@ def test_a_box_with_a_full_disk_comes_up_in_the_middle_of_an_exam(
     classroom.restart()
     assert is_running(classroom)
     assert classroom.browser().get("/").status_code == 200
+
+
+def test_who_asks_in_the_very_moment_an_exam_begins_is_not_answered_after_it(
+    classroom: Classroom, engine: FakeEngine, dana: Browser, aigerim: Browser, bolat: Browser
+) -> None:
+    """Asking and claiming run against the beginning, again and again, as they may fall."""
+    go_on = threading.Event()
+    go_on.set()
+
+    def keep_asking(browser: Browser, name: str) -> None:
+        for number in itertools.count():
+            if not go_on.is_set():
+                return
+            browser.ask("And now?", submission=f"{name}{number}")
+
+    askers = [
+        threading.Thread(target=keep_asking, args=(browser, name), daemon=True)
+        for browser, name in ((aigerim, "a"), (bolat, "b"))
+    ]
+    for asker in askers:
+        asker.start()
+    answered = "SELECT count(*) FROM event WHERE kind = 'answer_finished' AND fields LIKE '%\"answered\"%'"
+    for _ in range(8):
+        before = classroom.value(answered)
+        wait_until(lambda before=before: classroom.value(answered) > before, "answers between two exams")
+        begin(dana)
+        given, sent = classroom.value(answered), len(engine.requests)
+        time.sleep(0.15)
+        assert classroom.value(answered) == given
+        assert len(engine.requests) <= sent + 2, "no more than were on their way"
+        dana.post("/teacher/exam/end")
+    go_on.clear()
+    for asker in askers:
+        asker.join()
+    told = classroom.rows('SELECT line FROM exam_record WHERE line LIKE \'%"kind":"ended"%\'')
+    assert [json.loads(row["line"])["facts"]["answers"] for row in told] == [0] * 8
