@@ -126,7 +126,7 @@ def m004_ledger_by_bytes(db: Database) -> None:
 @migrations()
 def m005_coarse_rows(db: Database) -> None:
     """A row may have nothing for kind, session and day; the nation's letters wait to be sent on."""
-    columns = [row[1] for row in db.execute("PRAGMA table_info(event)").fetchall()]
+    columns = {row[1]: row[2] for row in db.execute("PRAGMA table_info(event)").fetchall()}
     kept = ", ".join(columns)
     db.execute("ALTER TABLE event RENAME TO old_event")
     db.execute(
@@ -143,7 +143,9 @@ def m005_coarse_rows(db: Database) -> None:
         ) STRICT
         """
     )
-    _add_columns(db, [name for name in columns if name not in _EVENT_BEGINS])
+    for name, column_type in columns.items():
+        if name not in _EVENT_BEGINS:
+            db.execute(f"ALTER TABLE event ADD COLUMN {name} {column_type}")
     db.execute(f"INSERT INTO event ({kept}) SELECT {kept} FROM old_event")  # noqa: S608 - our own words
     db.execute("DROP TABLE old_event")
     db.execute(
