@@ -42,7 +42,10 @@ def open_database(path: Path) -> sqlite_utils.Database:
     with translated_faults():
         _create_private(path)
         # isolation_level=None: Python never begins a transaction behind our back.
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, factory=_Connection
+        )
+        connection.turn = _turn_of(path)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             # FULL: of 600 simulated power cuts none lost a commit; NORMAL lost some in 452.
@@ -54,6 +57,34 @@ def open_database(path: Path) -> sqlite_utils.Database:
         except BaseException:
             connection.close()
             raise
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that knows the queue of those who write to its file."""
+
+    turn: threading.Lock
+
+
+# SQLite lets a writer that finds the file locked sleep and try again: of thirty at once the last one
+# waited 1.8 seconds, where thirty commits take a tenth of that. Inside a process they queue here.
+_turns: dict[str, threading.Lock] = {}
+_turns_lock = threading.Lock()
+
+
+def _turn_of(path: Path) -> threading.Lock:
+    with _turns_lock:
+        return _turns.setdefault(os.path.realpath(path), threading.Lock())
+
+
+@contextmanager
+def _in_turn(connection: sqlite3.Connection) -> Iterator[None]:
+    turn = connection.turn if isinstance(connection, _Connection) else threading.Lock()
+    if not turn.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+        raise DatabaseBusy
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 def _create_private(path: Path) -> None:
@@ -99,15 +130,16 @@ def write_transaction(db: sqlite_utils.Database) -> Iterator[None]:
             with db.atomic():
                 yield
             return
-        db.conn.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            db.conn.execute("COMMIT")
-        except BaseException:
-            # A full disk may have rolled back already.
-            if db.conn.in_transaction:
-                db.conn.execute("ROLLBACK")
-            raise
+        with _in_turn(db.conn):
+            db.conn.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                db.conn.execute("COMMIT")
+            except BaseException:
+                # A full disk may have rolled back already.
+                if db.conn.in_transaction:
+                    db.conn.execute("ROLLBACK")
+                raise
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from tests.bench.lanes import measure_privacy, measure_wire
 from tests.bench.leak import judge_leaks
 from tests.bench.learners import Question, ask_all
 from tests.bench.lessons import messages
+from tests.bench.link import measure_link
 from tests.bench.logins import measure_logins
 from tests.bench.peer import PEER, SLOTS, THREADS, PeerSetting, describe
 from tests.bench.processes import (
@@ -63,6 +64,7 @@ PARTS = (
     "start",
     "pages",
     "wire",
+    "link",
     "privacy",
     "login",
     "leak",
@@ -141,6 +143,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "start": lambda: (measure_starts(home, effort.rounds), []),
         "pages": lambda: (measure_pages(home, effort.rounds), []),
         "wire": lambda: (measure_wire(effort.rounds), []),
+        "link": lambda: (measure_link(effort.rounds), []),
         "privacy": lambda: (measure_privacy(), []),
         "login": partial(measure_logins, home, effort.rounds),
     }

@@ -1,11 +1,15 @@
-"""The database file is opened by SQLite alone, or its locks are lost."""
+"""The database file is opened by SQLite alone, or its locks are lost; writers queue."""
 
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import pytest
+
 from sync.database import open_database, write_transaction
+from sync.errors import DatabaseBusy
 
 READ_AND_CLOSE = """
 import sqlite3, sys
@@ -38,3 +42,46 @@ def test_a_new_file_is_private_and_nothing_is_left_beside_it(tmp_path: Path) -> 
     with sqlite3.connect(tmp_path / "box.sqlite") as plain:
         assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     plain.close()
+
+
+def test_thirty_writers_queue_and_none_is_turned_away(tmp_path: Path) -> None:
+    path = tmp_path / "box.sqlite"
+    db = open_database(path)
+    db.execute("CREATE TABLE question (id INTEGER PRIMARY KEY)")
+    db.close()
+    together = threading.Barrier(30)
+
+    def ask() -> None:
+        own = open_database(path)
+        together.wait()
+        for _ in range(5):
+            with write_transaction(own):
+                own.execute("INSERT INTO question DEFAULT VALUES")
+        own.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    db = open_database(path)
+    assert db.execute("SELECT count(*) FROM question").fetchone() == (150,)
+    db.close()
+
+
+def test_turn_that_does_not_come_is_a_busy_database_and_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.database.BUSY_TIMEOUT_SECONDS", 0.05)
+    first, second = (open_database(tmp_path / "box.sqlite") for _ in range(2))
+    with write_transaction(first):
+        with pytest.raises(DatabaseBusy), write_transaction(second):
+            pass
+        with write_transaction(first):  # one inside another is the same turn
+            pass
+    with pytest.raises(RuntimeError), write_transaction(second):
+        raise RuntimeError
+    with write_transaction(first):
+        pass
+    first.close()
+    second.close()
