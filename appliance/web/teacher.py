@@ -18,6 +18,7 @@ from appliance.web.context import (
     db,
     form,
     get_teacher_class,
+    get_teacher_id,
     now,
     services,
 )
@@ -70,6 +71,7 @@ def view() -> ResponseReturnValue:
         "teacher.html",
         school_class=school_class,
         session=sessions.find_open_session(db(), school_class.id),
+        has_sheet=access.has_recovery(db(), get_teacher_id()),
         link=link,
         qr=qr(link),
         parts=drawn_parts(db(), school_class),
