@@ -318,10 +318,10 @@ class LlamaEngine:
             n_ctx=cells,
             n_batch=self.step_rows,
             n_ubatch=self.step_rows,
-            n_seq_max=self.sequences,
+            n_seq_max=self.sequences + 1,  # and the bin
             # One row of logits a sequence and step; the default reserves one for every row of a batch. Fewer
             # than n_seq_max, for those that only hold tokens, would abort the process.
-            n_outputs_max=self.sequences,
+            n_outputs_max=self.sequences + 1,
             # One pool for all: a short conversation lends its room to a long one.
             kv_unified=True,
             # Without it every row computes the cells of all learners.
@@ -337,6 +337,8 @@ class LlamaEngine:
         if not self._context:
             raise ModelUnloadable(name=name, detail=_reason("there is not enough memory"))
         self._memory = llama.llama_get_memory(self._context)
+        self._bin = self.sequences  # a sequence of its own
+        self._is_bin_empty = True
         self._batch = _Batch(self.step_rows)
         size: int = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self._model))
         self._logits_type = ctypes.c_float * size
@@ -361,6 +363,8 @@ class LlamaEngine:
         self._abort_flag[0] = b"\0"
         rows = self._batch.fill(spans)
         outcome: int = llama.llama_decode(self._context, self._batch.c)
+        if outcome == _NO_CELLS and self._empty_bin():
+            outcome = llama.llama_decode(self._context, self._batch.c)
         if outcome == _OK:
             self._rows = rows
         elif outcome == _NO_CELLS:
@@ -393,8 +397,25 @@ class LlamaEngine:
         return int(logits.argmax()) if sampler is None else sampler.choose(logits, self._context, row)
 
     def free(self, sequence: int) -> None:
+        """Its cells go to the bin first.
+
+        llama.cpp would put the next tokens of whoever is written into the hole, before that one's own earlier
+        tokens, and attention adds cells up in their order: an answer would depend on who has just finished.
+        """
         self._forget_sampler(sequence)
+        if self.divisible:
+            llama.llama_memory_seq_cp(self._memory, sequence, self._bin, -1, -1)
+            self._is_bin_empty = False
         llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def tidy(self) -> None:
+        self._empty_bin()
+
+    def _empty_bin(self) -> bool:
+        """Give back the cells of all that were freed; False when there are none."""
+        was_empty, self._is_bin_empty = self._is_bin_empty, True
+        llama.llama_memory_seq_rm(self._memory, self._bin, -1, -1)
+        return not was_empty
 
     def _forget_sampler(self, sequence: int) -> None:
         sampler = self._samplers.pop(sequence, None)

@@ -120,6 +120,9 @@ class Engine(Protocol):
     def free(self, sequence: int) -> None:
         """Forget the sequence; cells that no other sequence shares are free at once. Harmless when empty."""
 
+    def tidy(self) -> None:
+        """Nobody is being written: a good moment for what would disturb an answer."""
+
     def share(self, source: int, target: int, tokens: int) -> None:
         """The first tokens of `source` belong to the empty `target` too: no copy, the same cells."""
 

@@ -83,6 +83,7 @@ class Steps:
         changed = False
         while True:
             if self._scheduler.is_idle() and self._inbox.empty():
+                self._engine.tidy()
                 self._save_lesson()
             try:
                 message = self._inbox.get(block=self._scheduler.is_idle())

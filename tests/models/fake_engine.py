@@ -186,6 +186,9 @@ class FakeEngine:
         self._let_go(self._cells.pop(sequence, []))
         self._sampling.pop(sequence, None)
 
+    def tidy(self) -> None:
+        pass
+
     def share(self, source: int, target: int, tokens: int) -> None:
         self._check(source)
         self._check(target)

@@ -15,17 +15,21 @@ from tests.classroom import wait_until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 LESSON = "Water moves in a circle: the sun warms the sea, vapour rises, clouds carry it over the steppe. " * 4
-WORDS = ["rain", "clouds", "rivers", "ice", "wells", "snow", "dew", "fog", "lakes", "floods", "springs"]
+WORDS = [
+    *["rain", "clouds", "rivers", "ice", "wells", "snow", "dew", "fog", "lakes", "floods"],
+    *["salt", "steppe", "wind", "waves", "tides", "hail", "frost", "reeds", "canals", "springs"],
+]
 QUESTIONS = [f"Explain {word} to a child of nine, please." for word in WORDS]
-ANSWER_TOKENS = 32
+# Who finishes early leaves a hole in the engine's memory, and the others' next tokens must not go there.
+LENGTHS = {question: 8 + 7 * (number % 6) for number, question in enumerate(QUESTIONS)}
 
 
 def order(prompt: Prompt, question: str) -> Order:
     written = prompt.write([Message("system", LESSON), Message("user", question)])
-    return Order(written.tokens, ANSWER_TOKENS, Sampling(), learner=question, head_tokens=written.head)
+    return Order(written.tokens, LENGTHS[question], Sampling(), learner=question, head_tokens=written.head)
 
 
-def answers(home: Path, threads: int, groups: list[list[str]]) -> dict[str, str]:
+def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
     """Ask each group at once, one group after the other, of one engine."""
     from models.engine import LlamaEngine
 
@@ -39,7 +43,7 @@ def answers(home: Path, threads: int, groups: list[list[str]]) -> dict[str, str]
             spare=24,
             cells=8192,
             step_rows=MOST_READING_ROWS,
-            threads=threads,
+            threads=2,  # with one, llama.cpp treats a lone row like any other
         ),
         EngineMetrics(),
         waiting=64,
@@ -60,10 +64,9 @@ def answers(home: Path, threads: int, groups: list[list[str]]) -> dict[str, str]
     return texts
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_answers_are_the_same_alone_and_in_a_full_room(real_model_home: Path, threads: int) -> None:
-    alone = answers(real_model_home, threads, [[question] for question in QUESTIONS])
-    together = answers(real_model_home, threads, [QUESTIONS])
+def test_answers_are_the_same_alone_and_in_a_full_room(real_model_home: Path) -> None:
+    alone = answers(real_model_home, [[question] for question in QUESTIONS])
+    together = answers(real_model_home, [QUESTIONS])
     assert [q for q in QUESTIONS if alone[q] != together[q]] == []
-    fresh = answers(real_model_home, threads, [[QUESTIONS[-1]]])
+    fresh = answers(real_model_home, [[QUESTIONS[-1]]])
     assert fresh[QUESTIONS[-1]] == alone[QUESTIONS[-1]], "read anew or from a kept lesson"
