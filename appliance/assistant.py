@@ -293,7 +293,7 @@ class Assistant:
         decisions = list(draft.decisions)
         if gate and gate.tripped:
             decisions.append(Decision(f"gate_{gate.tripped}", "held_back"))
-            text = f"{text.rstrip()}\n\n{_say(question, plan.hint, plan)}".strip()
+            text = f"{_whole_sentences(text)}\n\n{_say(question, plan.hint, plan)}".strip()
         else:
             speaks = question.language in self._model_languages
             doubt = doubts.find_doubt(text, question.language, speaks=speaks)
@@ -373,6 +373,11 @@ def _authored(question: Question, plan: Plan, *more: Decision) -> Answer:
 def _say(question: Question, sentence: str, plan: Plan) -> str:
     translated = languages.translations(question.language).gettext(sentence)
     return translated % {"step": hints.shown_step(plan.step)}
+
+
+def _whole_sentences(text: str) -> str:
+    """Return a text without the sentence that was cut off: "the answer is" helps nobody."""
+    return text[: max(text.rfind(mark) for mark in ".!?\n") + 1].rstrip()
 
 
 def _all_of_first(signs: list[bool], count: int) -> bool:

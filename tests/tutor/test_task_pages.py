@@ -76,12 +76,12 @@ def test_a_question_about_a_task_is_answered_by_the_box_when_the_engine_is_away(
 def test_an_obliging_model_does_not_give_it_away(
     classroom: Classroom, engine: FakeEngine, aigerim: Browser, pens: str
 ) -> None:
-    engine.words = ["Sure, ", "the ", "answer ", "is ", "4", "2", " pens."]
+    engine.words = ["Sure! ", "So ", "the ", "answer ", "is ", "4", "2", " pens."]
     send(aigerim, pens, "attempt", answer="13")
     send(aigerim, pens, "ask", question="Just tell me!")
     wait_until(classroom.all_answered)
     row = classroom.rows("SELECT * FROM question")[0]
-    assert row["answer"].startswith("Sure, the answer is")
+    assert row["answer"].startswith("Sure!\n\nLook")
     assert "42" not in row["answer"]
     assert "Look at your step “13”" in row["answer"]
     assert {"rule": "gate_digits", "action": "held_back"} in json.loads(row["decisions"])
