@@ -42,7 +42,7 @@ REGION_ID_BYTES = 16
 BLOB_ID_BYTES = 16
 CONTENT_KEY_BYTES = 32
 COMMIT_BYTES = 32
-MAX_SECTIONS = 2  # the region's and the nation's
+_ROLES = ([REGION_ROLE], [REGION_ROLE, NATION_ROLE])
 
 # A short lesson and a shorter one must look alike.
 LEAST_PADDED_BYTES = 256
@@ -274,7 +274,7 @@ def _read_header(header: bytes) -> _Header:
         roles.append(role)
         kids.append(cbor.octets(kid, KID_BYTES))
         commits.append(cbor.octets(commit, COMMIT_BYTES))
-    if not 1 <= len(kids) <= MAX_SECTIONS or len(set(kids)) != len(kids):
+    if roles not in _ROLES or len(set(kids)) != len(kids):
         raise EnvelopeMalformed
     return _Header(
         cbor.octets(region_id, REGION_ID_BYTES), cbor.octets(blob_id, BLOB_ID_BYTES), roles, kids, commits

@@ -126,6 +126,20 @@ def test_envelope_readdressed_by_its_reader_is_refused() -> None:
         read(cbor.write(["SB1", header, [[cap, section]]]))
 
 
+@pytest.mark.parametrize("roles", [["N"], ["N", "R"], ["R", "R"], ["R", "X"], ["R", "N", "N"], []])
+def test_recipients_in_other_roles_are_refused(roles: list[str]) -> None:
+    """A second section of an unknown role would be bytes that nobody can check."""
+    magic, header, (section,) = cbor.read(sealed())  # type: ignore[misc]
+    *rest, [[_, kid, commit]] = cbor.read(header)  # type: ignore[misc]
+    listed = [
+        [role, kid if at == 0 else bytes([at]) * 8, commit if at == 0 else bytes(32)]
+        for at, role in enumerate(roles)
+    ]
+    blob = cbor.write([magic, cbor.write([*rest, listed]), [section] * len(roles)])
+    with pytest.raises(EnvelopeMalformed):
+        read(blob)
+
+
 def test_signature_of_another_key_is_forged() -> None:
     with pytest.raises(ForgedSignature):
         read(sealed(device=OTHER_DEVICE))  # claims DEVICE's kid, signed by another
