@@ -15,7 +15,7 @@ from enum import Enum
 
 from sync.batch import NO_PREVIOUS, Batch, unpack_rows
 from sync.envelope import open_envelope, recipients, verify_sender
-from sync.errors import BatchFork, BatchMalformed, BoxRevoked, UnknownBox
+from sync.errors import BatchFork, BatchMalformed, BoxRevoked, RefusedEnvelope, UnknownBox
 from sync.keys import RegionKeys
 from sync.receipt import Receipt, sign_receipt
 from sync.server.store import Box, LedgerRow, Store
@@ -60,6 +60,15 @@ class Stored:
     sender: Box
     epoch: bytes
     receipt: bytes
+
+
+def claimed_place(keys: RegionKeys, region_id: bytes, blob: bytes) -> tuple[bytes, bytes, int]:
+    """Return where an envelope says it belongs, so that a stick's are stored in their order; nothing for
+    one that will be refused."""
+    try:
+        return open_envelope(blob, keys.find_opening(recipients(blob)), region_id).claimed_place
+    except RefusedEnvelope:
+        return b"", b"", 0
 
 
 def receive(

@@ -36,7 +36,11 @@ def import_stick(store: Store, region: Region, root: Path, now: datetime) -> Sti
     report = StickReport()
     with StickFolder(root, make=False) as stick:
         receipts: dict[int, list[bytes]] = {}
-        for name in stick.names(ENVELOPE):
+        # Their names are random; out of order each would be noted as one that came before its elder.
+        for name in sorted(
+            stick.names(ENVELOPE),
+            key=lambda name: inbox.claimed_place(region.keys, region.id, stick.read(name) or b""),
+        ):
             _take(store, region, stick.read(name), now, receipts, report)
         old = {name: stick.read(name) or b"" for name in stick.names(REPLY)}
         for name in stick.names(CALL):
