@@ -60,6 +60,9 @@ logger = logging.getLogger("models.engine")
 
 # Text of the longest context is far smaller; anything above is a mistake or an attack.
 MAX_BODY_BYTES = 1 << 20
+# Whatever program asks must be able to tell, without reading a word: a model wrote this. The pages say
+# `partly` where people's words stand beside it.
+AI_HEADER = "X-AI-Generated"
 LOADING_RETRY_SECONDS = 2
 # The one fairness key of all who have no key of the box.
 STRANGERS = "strangers"
@@ -236,6 +239,7 @@ class Door:
         response = Response(events, content_type="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
         response.headers["Sandyq-Request-Id"] = stream.id
+        response.headers[AI_HEADER] = "whole"
         # Not in the generator: its `finally` does not run when the client left before the first event.
         response.call_on_close(lambda: self._leave(stream))
         return response
@@ -272,7 +276,9 @@ class Door:
                     body = answer.whole(
                         "".join(texts), event.reason, event.prompt_tokens, event.answer_tokens
                     )
-                    return _json(body, 200)
+                    made = _json(body, 200)
+                    made.headers[AI_HEADER] = "whole"
+                    return made
             if is_gone(connection):
                 self._worker.cancel(ticket)
                 _log_gone(ticket)

@@ -27,6 +27,7 @@ def box() -> Iterator[Box]:
 def test_a_question_is_answered_whole(box):
     response = box.ask()
     assert response.status == 200
+    assert response.headers["X-AI-Generated"] == "whole"
     answer = response.json()
     assert answer["object"] == "chat.completion"
     assert answer["model"] == "fake"
@@ -40,6 +41,7 @@ def test_a_question_is_answered_in_a_stream(box):
     whole = box.ask().json()["choices"][0]["message"]["content"]
     response = box.ask(stream=True, stream_options={"include_usage": True})
     assert response.headers["Content-Type"].startswith("text/event-stream")
+    assert response.headers["X-AI-Generated"] == "whole"
     raw = lines(response)
     assert raw[-1] == "data: [DONE]"
     chunks = [json.loads(line.removeprefix("data: ")) for line in raw[:-1] if line.startswith("data: ")]
