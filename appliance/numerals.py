@@ -124,7 +124,7 @@ def _whole(text: str, run: Sequence[Atom]) -> tuple[Fraction, ...]:
     written = text[start:end]
     if len(run) == 1:
         # Pieces of "1 234" are readings for the gate only.
-        is_literal = re.search(r"[^\W\d_]", written) is None
+        is_literal = re.fullmatch(r"[\d.,' _\\{}]+", written) is not None
         values = _literal(written, pieces=False) if is_literal else run[0].values
     else:
         values = tuple(

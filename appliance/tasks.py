@@ -157,6 +157,12 @@ def of_class(db: Database, school_class_id: str) -> list[Task]:
     return [_task(row) for row in rows]
 
 
+def has_any(db: Database, school_class_id: str) -> bool:
+    """Return whether there is a list to show; asked on every page of a learner."""
+    sql = "SELECT 1 FROM task WHERE school_class_id = ? AND retired_at IS NULL LIMIT 1"
+    return db.execute(sql, [school_class_id]).fetchone() is not None
+
+
 def get(db: Database, task_id: str, school_class_id: str) -> Task:
     """Return a task of this class, on the list or retired.
 

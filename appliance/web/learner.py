@@ -212,7 +212,7 @@ def _ask_page(
         problem=sentences(error) if error else None,
         in_exam=in_exam,
         is_held=hand_back.find_held(db(), asker.id) is not None,
-        has_tasks=bool(tasks.of_class(db(), asker.school_class_id)),
+        has_tasks=tasks.has_any(db(), asker.school_class_id),
         permitted=permitted,
         pause=sentences(permitted.refusal) if permitted.refusal and not error else None,
     )

@@ -43,7 +43,9 @@ def test_a_learners_answer_is_one_number(answer: str, value: str) -> None:
     assert Fraction(value) in numerals.value_of(answer)
 
 
-@pytest.mark.parametrize("answer", ["41 or 42", "40+2", "6*7", "", "не знаю", "42 43 44", "4 2", "1 2 3"])
+@pytest.mark.parametrize(
+    "answer", ["41 or 42", "40+2", "6*7", "", "не знаю", "42 43 44", "4 2", "1 2 3", "|"]
+)
 def test_two_guesses_and_a_sum_that_nobody_did_are_no_answer(answer: str) -> None:
     assert numerals.value_of(answer) == ()
 
@@ -54,8 +56,12 @@ def test_every_number_in_words_is_read_back(number: int, language: str) -> None:
     assert Fraction(number) in numerals.value_of(notations.say(number, language))
 
 
-@settings(deadline=None)
-@given(st.text(max_size=200))
+def test_a_bar_beside_a_digit_is_a_look_alike_and_breaks_nothing() -> None:
+    assert numerals.value_of("|0") == (Fraction(10), Fraction(0))
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(max_size=200) | st.text(alphabet="0123|,.'_{}\\/^e+-% oOlж½²", max_size=12))
 def test_no_text_breaks_the_reader(text: str) -> None:
     numerals.mentions(text)
     numerals.value_of(text)
