@@ -2,7 +2,7 @@
 // page and put in its place; nothing else on the page moves, so nobody loses a word or a place.
 "use strict";
 
-const part = document.querySelector("[data-again]");
+const shown = document.querySelector("[data-again]");
 
 async function lookAgain() {
   try {
@@ -11,18 +11,18 @@ async function lookAgain() {
     const fresh = page.querySelector("[data-again]");
     if (fresh) {
       // Only what differs: a screen reader would read the same words again and again.
-      if (fresh.innerHTML !== part.innerHTML) part.innerHTML = fresh.innerHTML; // the box's own template
-    } else if (!answer.ok || part.dataset.then === "reload") {
+      if (fresh.innerHTML !== shown.innerHTML) shown.innerHTML = fresh.innerHTML; // the box's own template
+    } else if (!answer.ok || shown.dataset.then === "reload") {
       location.reload();
       return;
     } else {
-      part.remove();
+      shown.remove();
       return;
     }
   } catch {
     // The Wi-Fi is away for a moment.
   }
-  setTimeout(lookAgain, part.dataset.again * 1000);
+  setTimeout(lookAgain, shown.dataset.again * 1000);
 }
 
-if (part) setTimeout(lookAgain, part.dataset.again * 1000);
+if (shown) setTimeout(lookAgain, shown.dataset.again * 1000);
