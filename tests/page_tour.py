@@ -154,8 +154,11 @@ class Tour:
             who: self._context(chromium, person, language, width) for who, person in people.items()
         }
 
-    def open(self, visit: Visit) -> Page:
+    def open(self, visit: Visit, faults: list[str] | None = None) -> Page:
+        """Open a page; what its scripts complain of goes into `faults`."""
         page = self.contexts[visit.who].new_page()
+        if faults is not None:
+            page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(self.scene.room.url + visit.path, wait_until="load")
         if visit.press:
             page.click(visit.press)

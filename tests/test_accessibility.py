@@ -56,7 +56,9 @@ def test_no_page_breaks_wcag(chromium: Chromium, scene: Scene, language: str) ->
     tour = Tour(chromium, scene, language)
     found: list[str] = []
     for visit in scene.visits():
-        page = tour.open(visit)
+        faults: list[str] = []
+        page = tour.open(visit, faults)
+        found += [f"{visit.path}: {fault}" for fault in faults]
         if page.locator("h1").count() != 1:
             found.append(f"{visit.path}: not one main heading")
         found += violations(page)

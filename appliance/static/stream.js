@@ -2,6 +2,8 @@
 // Everything else works with forms and links; without this file the page reloads itself.
 "use strict";
 
+// A block keeps its names: all scripts of a page share one list of them.
+{
 const RETRY_MILLISECONDS = 5000;
 const place = document.querySelector("[data-stream]");
 
@@ -56,3 +58,4 @@ function connect() {
 }
 
 if (place) connect();
+}
