@@ -1,6 +1,6 @@
 """A model card: the facts about one model file, above all its digest.
 
-Pure. A card is trusted because it ships with the software; the file it describes is trusted
+Pure. A card is trusted because the catalogue it stands in is signed; the file it describes is trusted
 only after `verification` has compared every byte. Where we could not learn a file's digest, the card
 says so (`unverified`): such a file is taken only when a person says yes, and from then on this box
 knows its digest (`store`).
@@ -86,11 +86,15 @@ def read_card(name: str, table: Mapping[str, object]) -> ModelCard:
     )
     for part in (reader, file, source):
         part.refuse_unknown()
-    if card.name != name or not _NAME.fullmatch(name):
+    if card.name != name or not is_card_name(name):
         raise CardInvalid(name=name, detail="its name and its file name differ or are odd")
     if not unverified and not is_digest(card.sha256):
         raise CardInvalid(name=name, detail="sha256 must be 64 small hexadecimal digits")
     return card
+
+
+def is_card_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
 
 
 def is_digest(text: str) -> bool:

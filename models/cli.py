@@ -14,9 +14,11 @@ from typing import Any, Protocol
 import click
 
 from models.card import ModelCard
+from models.catalogue_cli import catalogue_group
 from models.errors import ModelsError, ModelUnverified
 from models.fetch import Progress, choose_source, silent
 from models.machine_cli import bench_command, fit_command
+from models.saying import json_option, say
 from models.settings import EngineSettings
 from models.store import MEGABYTE, Store
 
@@ -28,9 +30,6 @@ class Settings(Protocol):
 
     @property
     def engine(self) -> EngineSettings: ...
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group("models")
@@ -47,7 +46,7 @@ def models_group(context: click.Context) -> None:
 def list_models(settings: EngineSettings, as_json: bool) -> None:
     """Show the catalogue and what is on this box."""
     store = Store(settings.home)
-    current = store.current()
+    current = store.find_current()
     rows = [_describe(store, card, current) for card in store.catalogue]
     if as_json:
         click.echo(json.dumps({"models": rows}, ensure_ascii=False))
@@ -61,6 +60,8 @@ def list_models(settings: EngineSettings, as_json: bool) -> None:
             f"  {'unverified' if row['unverified'] else 'verified':<10}"
             f"  {languages:<9} {row['licence']}"
         )
+    for error in store.catalogue.refused:
+        click.echo(say(error.message, error.params), err=True)
 
 
 def _describe(store: Store, card: ModelCard, current: ModelCard | None) -> dict[str, Any]:
@@ -115,9 +116,9 @@ def pull(settings: EngineSettings, name: str, source: str | None, accepts: bool,
             fetched = True
         else:
             fetched = store.receive(card, fetched_from, progress)
-    if store.current() is None:
+    if store.chosen_name() is None:
         store.use(card)
-    row = _describe(store, card, store.current())
+    row = _describe(store, card, store.find_current())
     if as_json:
         click.echo(json.dumps({**row, "fetched": fetched, "path": str(store.path_of(card))}))
         return
@@ -183,6 +184,7 @@ def use(settings: EngineSettings, name: str, as_json: bool) -> None:
 
 models_group.add_command(bench_command)
 models_group.add_command(fit_command)
+models_group.add_command(catalogue_group)
 
 
 @contextmanager

@@ -42,6 +42,53 @@ class CardInvalid(ModelsError):
     hint = N_("Reinstall this version of Sandyq.")
 
 
+class CatalogueUntrusted(ModelsError):
+    key = "catalogue_untrusted"
+    message = N_("The catalogue of models in %(path)s does not carry the signature of Sandyq's maintainers.")
+    hint = N_("Nothing of it is used. Bring one that does: sandyq models catalogue import PATH")
+
+
+class CatalogueUnreadable(ModelsError):
+    key = "catalogue_unreadable"
+    message = N_("The catalogue of models in %(path)s cannot be read: %(detail)s.")
+    hint = N_("Give the folder or the .zip file that was published, or a USB stick that holds the folder.")
+
+
+class CatalogueOlder(ModelsError):
+    key = "catalogue_older"
+    message = N_("This catalogue of models is version %(offered)d, and the box has version %(here)d already.")
+    hint = N_("Nothing was changed. Bring a newer one if you miss a model.")
+
+
+class CardChanged(ModelsError):
+    key = "card_changed"
+    message = N_("The model card %(name)s is not the one that was signed: somebody or something changed it.")
+    hint = N_(
+        "It is not used; the other models still work. Bring the signed catalogue "
+        "(sandyq models catalogue import PATH) or install Sandyq again."
+    )
+
+
+class CardUnsigned(ModelsError):
+    key = "card_unsigned"
+    message = N_("The model card %(name)s was added without a signature.")
+    hint = CardChanged.hint
+
+
+class CardMissing(ModelsError):
+    key = "card_missing"
+    message = N_("The model card %(name)s is missing from the signed catalogue.")
+    hint = CardChanged.hint
+
+
+class SigningKeyUnusable(ModelsError):
+    """Told to the maintainer who signs, at `python -m models.sign_catalogue`."""
+
+    key = "signing_key_unusable"
+    message = N_("The signing key %(path)s cannot be used: %(detail)s.")
+    hint = N_("Give the file that holds the private key; only its owner may read it (chmod 600).")
+
+
 class ModelAbsent(ModelsError):
     key = "model_absent"
     message = N_("The model %(name)s is not on this box.")

@@ -152,7 +152,7 @@ def memory_bytes() -> int:
 
 def look_at_machine(settings: EngineSettings, store: Store) -> Machine:
     """What was measured with the current model, or else a guess."""
-    card = store.current()
+    card = store.find_current()
     known = find_calibration(settings, card) if card is not None and card.sha256 else None
     if card is None or known is None:
         return guess_machine()

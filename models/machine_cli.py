@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -14,17 +13,16 @@ from models.calibration import Calibration, StepTime, choose_answers
 from models.card import ModelCard
 from models.errors import EngineRunning
 from models.measuring import Tell
+from models.saying import json_option, say
 from models.settings import EngineSettings
 from models.store import Store
 
 BENCH_SECONDS = 30.0  # somebody is watching: slow machines may be measured further than at a first start
 ASK_SECONDS = 1.0
-# The outermost door leaves its translator here: this room knows no languages.
-SAY = "sandyq.say"
 
 
 @click.command("bench")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.pass_obj
 def bench_command(settings: EngineSettings, as_json: bool) -> None:
     """Measure the current model on this machine and choose the engine's dials anew."""
@@ -105,7 +103,7 @@ def _row(step: StepTime) -> str:
 
 
 @click.command("fit")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.pass_obj
 def fit_command(settings: EngineSettings, as_json: bool) -> None:
     """Say which models this machine can run, for how many learners, and why."""
@@ -121,15 +119,10 @@ def fit_command(settings: EngineSettings, as_json: bool) -> None:
         told = dataclasses.asdict(machine) | {"source": str(machine.source)}
         click.echo(json.dumps({"machine": told, "models": rows}, ensure_ascii=False))
         return
-    click.echo(_say(machine.source.text, machine.source.params))
+    click.echo(say(machine.source.text, machine.source.params))
     for each in fits:
         card = store.catalogue.get(each.name)
         speed = f"{each.alone:.1f} tokens/s alone, {each.together:.0f} together" if each.runs else "-"
         click.echo(f"{each.name:<22} {'yes' if each.runs else 'no':<4} {speed}  ({card.licence})")
         for line in each.why:
-            click.echo(f"    {_say(line.text, line.params)}")
-
-
-def _say(text: str, params: Mapping[str, object]) -> str:
-    translate = click.get_current_context().meta.get(SAY)
-    return text % params if translate is None else str(translate(text, params))
+            click.echo(f"    {say(line.text, line.params)}")

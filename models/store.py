@@ -1,7 +1,7 @@
 """The box's models: each file once, under its SHA-256, and a note which one is current.
 
 Owns `models/` in the state folder: `blobs/<sha256>.gguf`, `current.json`, `pins.json` (digests of
-first sight, for cards that ship none), `incoming/`, `.lock`.
+first sight, for cards that ship none), `catalogues/<version>/` (brought ones), `incoming/`, `.lock`.
 A file appears under its name only after every byte was verified and is safe on the disk; until then
 it is a `.part` that the next pull continues. Nothing here loads a model.
 """
@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.card import ModelCard, is_digest
-from models.catalogue import Catalogue, shipped_catalogue
+from models.catalogue import Bundle, Catalogue, admit, keep, newest_catalogue, shipped_catalogue
 from models.errors import (
     CurrentUnreadable,
     DiskFull,
@@ -44,9 +44,13 @@ class Store:
         self._blobs = self._folder / "blobs"
         self._current = self._folder / "current.json"
         self._pins = self._folder / "pins.json"
-        self.catalogue = self._with_pins(catalogue or shipped_catalogue())
+        self._catalogues = self._folder / "catalogues"
+        self.catalogue = self._with_pins(catalogue or self._find_catalogue())
 
     # --- reading ---
+
+    def _find_catalogue(self) -> Catalogue:
+        return newest_catalogue(shipped_catalogue(), self._catalogues)
 
     def _with_pins(self, catalogue: Catalogue) -> Catalogue:
         """Digests noted at first sight; only where the card ships none, whatever the note says."""
@@ -81,16 +85,23 @@ class Store:
             raise ModelDamaged(name=card.name, detail=error.strerror or str(error)) from error
         return path
 
-    def current(self) -> ModelCard | None:
-        """The chosen model, or None when none was chosen yet. The file itself may still be missing."""
+    def chosen_name(self) -> str | None:
         try:
-            note = json.loads(self._current.read_text(encoding="utf-8"))
-            name = note["name"]
+            name: str = json.loads(self._current.read_text(encoding="utf-8"))["name"]
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise CurrentUnreadable(path=self._current) from error
-        return self.catalogue.get(name)
+        return name
+
+    def current(self) -> ModelCard | None:
+        """The chosen model, or None when none was chosen yet. The file itself may still be missing."""
+        name = self.chosen_name()
+        return None if name is None else self.catalogue.get(name)
+
+    def find_current(self) -> ModelCard | None:
+        """The same for who only looks: None also when its card is refused now."""
+        return self.catalogue.find(self.chosen_name() or "")
 
     def get_current(self) -> ModelCard:
         """The chosen model with its file in place, or an error that says what to do."""
@@ -122,6 +133,19 @@ class Store:
                 os.fsync(file.fileno())
             part.replace(self._current)
             _fsync_folder(self._folder)
+
+    def import_catalogue(self, bundle: Bundle) -> bool:
+        """Keep a catalogue that was brought, once all of it is verified. False when it is here already."""
+        with self._write_errors():
+            self._catalogues.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            fresh = admit(bundle, self._find_catalogue())
+            if fresh:
+                with self._write_errors():
+                    keep(bundle, self._catalogues)
+                    _fsync_folder(self._catalogues)
+        self.catalogue = self._with_pins(self._find_catalogue())
+        return fresh
 
     def receive(self, card: ModelCard, source: Source, progress: Progress = silent) -> bool:
         """Fetch the file unless a good one is here. True when bytes were fetched."""

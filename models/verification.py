@@ -1,4 +1,4 @@
-"""Is this stream of bytes the file the card promises?
+"""Is this stream of bytes the file the card promises, and is this the catalogue that was signed?
 
 Pure: bytes come in, the answer goes out. Nothing of a model is used before `finish` agreed. Where the
 card knows no digest, `FirstSight` tells the one that was seen, so that it can be demanded from then on.
@@ -8,10 +8,15 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
 from models.card import ModelCard
 from models.errors import ModelDamaged
 
 _MAGIC = b"GGUF"
+# A key that signs catalogues must mean nothing else, whatever else it may be made to sign one day.
+_PURPOSE = b"sandyq models catalogue 1\n"
 
 
 class Verification:
@@ -67,3 +72,20 @@ def verify_blocks(card: ModelCard, blocks: Iterable[bytes]) -> None:
     for block in blocks:
         verification.update(block)
     verification.finish()
+
+
+def is_signed(index: bytes, signature: bytes, public_key: bytes) -> bool:
+    """Whether the holder of the key's other half signed this list of cards."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, _PURPOSE + index)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def sign(index: bytes, private_key: bytes) -> bytes:
+    return Ed25519PrivateKey.from_private_bytes(private_key).sign(_PURPOSE + index)
+
+
+def public_half(private_key: bytes) -> bytes:
+    return Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw()

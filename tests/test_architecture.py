@@ -58,6 +58,7 @@ PURE = (
     "appliance/states.py",
     "appliance/stored.py",
     "models/card.py",
+    "models/card_index.py",
     "models/estimate.py",
     "models/fairness.py",
     "models/guess.py",

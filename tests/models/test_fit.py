@@ -9,7 +9,8 @@ import pytest
 from models.calibration import LADDER, StepTime, Timings
 from models.catalogue import shipped_catalogue
 from models.fit import Machine, guess_machine, judge, processor_temperatures, speeds_from
-from models.machine_cli import SAY, fit_command
+from models.machine_cli import fit_command
+from models.saying import SAY
 from models.settings import EngineSettings
 
 CARDS = shipped_catalogue()
