@@ -7,6 +7,7 @@ could fail. So the gateway passes the connection's socket on, and `is_gone` look
 import logging
 import select
 import socket
+import threading
 from typing import Any
 
 from cheroot import wsgi
@@ -22,6 +23,8 @@ SPARE_THREADS = 6
 BACKLOG = 128
 # A reader that takes nothing for so long has lost its network without saying goodbye.
 SOCKET_SECONDS = 20
+# Of each of these threads: Python has its frames elsewhere, and below 2 MiB Linux gives no huge page to it.
+STACK_BYTES = 512 * 1024
 STOP_SECONDS = 3
 
 
@@ -49,10 +52,13 @@ class Listener(wsgi.Server):
     def listen(self) -> str:
         """Take the port; return the address people can use."""
         host, port = self._asked
+        before = threading.stack_size(STACK_BYTES)
         try:
             self.prepare()
         except OSError as error:
             raise PortTaken(host=host, port=port, detail=error.strerror or str(error)) from error
+        finally:
+            threading.stack_size(before)
         bound: tuple[str, int] = self.bind_addr[:2]
         name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         return f"http://{name}:{bound[1]}"

@@ -27,9 +27,9 @@ MOST_STEP_ROWS = 60
 READING_ROWS = 64
 # Such a step holds up everybody's text: two tiles are still fluent on the fastest of our machines.
 MOST_READING_ROWS = 128
-# Sequences beside those that are written at the moment: a class of 30 half-written answers, the lessons and
-# finished conversations. Each costs a row of logits, 0.2 MB (SmolLM2: 12 MB for 56, measured).
-SPARE_SEQUENCES = 40
+# Sequences beside those that may be written: eight lessons and eight finished conversations. A slow machine,
+# where answers take turns, has rows it does not use. Each costs two rows of logits, 0.4 MB (SmolLM2).
+SPARE_SEQUENCES = 16
 
 
 @dataclass(frozen=True, slots=True)
