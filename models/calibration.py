@@ -32,13 +32,9 @@ ROW_GROUP = 4
 # A prompt must get on even where every step is slow: this many rows of it beside the answers.
 LEAST_PROMPT_ROWS = 8
 # The ladder that is measured, as far as the engine's seats go.
-LADDER = (1, 2, 4, 8, 12, 16, 24, 32)
+LADDER = (1, 2, 4, 8, 12, 16, 24, 30)  # a school class
 MOST_ANSWERS = LADDER[-1]
 THREAD_ROWS = 8  # threads are compared at a full table, not at one reader
-
-# A long prompt is read in steps of its own: in tiles of 64 rows, two where that is quick enough.
-READING_ROWS = 64
-MOST_READING_ROWS = 128
 
 VERSION = 2  # of the stored form and of the rules; another one is measured anew
 
@@ -50,7 +46,6 @@ class Dials:
     threads: int
     answers: int
     step_rows: int = MOST_ROWS  # in all: one for each answer, the rest for prompts
-    reading_rows: int = READING_ROWS  # of a long prompt, in a step of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +117,9 @@ def choose_answers(steps: Iterable[StepTime]) -> tuple[int, str]:
 
 def choose_rows(prompts: Iterable[StepTime], answers: int) -> int:
     """Rows of a step: as many as are fluent, and always some for prompts."""
-    shared = (step for step in prompts if step.rows <= MOST_ROWS)
-    rate = max((step.rows_per_second for step in shared), default=MOST_ROWS / STEP_SECONDS)
+    rate = max((step.rows_per_second for step in prompts), default=MOST_ROWS / STEP_SECONDS)
     fluent = min(MOST_ROWS, int(rate * STEP_SECONDS))
     return max(fluent // ROW_GROUP, -(-(answers + LEAST_PROMPT_ROWS) // ROW_GROUP)) * ROW_GROUP
-
-
-def choose_reading_rows(prompts: Iterable[StepTime]) -> int:
-    quick = (step.rows for step in prompts if step.rows > MOST_ROWS and step.seconds <= STEP_SECONDS)
-    return max(quick, default=READING_ROWS)
 
 
 def calibrate(key: str, timings: Timings, measured_on: str = "") -> Calibration:
@@ -138,8 +127,7 @@ def calibrate(key: str, timings: Timings, measured_on: str = "") -> Calibration:
     threads = choose_threads(timings.cores, timings.threads, quiet=timings.quiet)
     answers, _ = choose_answers(timings.answers)
     rows = choose_rows(timings.prompts, answers)
-    reading = choose_reading_rows(timings.prompts)
-    return Calibration(key, timings, Dials(threads, answers, rows, reading), measured_on)
+    return Calibration(key, timings, Dials(threads, answers, rows), measured_on)
 
 
 def thread_candidates(cores: int) -> tuple[int, ...]:

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 from models import fit, tuning
-from models.calibration import MOST_READING_ROWS
 from models.card import ModelCard
 from models.engine import LlamaEngine
 from models.heat import Heat
 from models.probe import ensure_loadable
+from models.scheduler import READING_ROWS
 from models.settings import EngineSettings
 from models.store import Store
 from models.tuning import Tuner
@@ -53,9 +53,7 @@ def open_for_bench(settings: EngineSettings, store: Store, card: ModelCard) -> L
     """The engine with all seats, to be measured anew."""
     path = _check(settings, store, card)
     seats, threads = tuning.most_answers(settings), settings.choose_threads()
-    return open_engine(
-        settings, path, card, answers=seats, threads=threads, spare=0, step_rows=MOST_READING_ROWS
-    )
+    return open_engine(settings, path, card, answers=seats, threads=threads, spare=0, step_rows=READING_ROWS)
 
 
 def _check(settings: EngineSettings, store: Store, card: ModelCard) -> Path:

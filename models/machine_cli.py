@@ -91,7 +91,7 @@ def _table(card: ModelCard, calibration: Calibration, settings: EngineSettings) 
     lines += [
         f"threads: {dials.threads} ({own if settings.threads else 'the fewest that are nearly the fastest'})",
         f"answers at once: {dials.answers} ({own if settings.has_own_sequences else why})",
-        f"rows of a step: {dials.step_rows}; of a long prompt, in a step of its own: {dials.reading_rows}",
+        f"rows of a step: {dials.step_rows}",
     ]
     if not timings.quiet:
         lines.append("Other programs were busy meanwhile: measure again when it is quiet.")

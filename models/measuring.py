@@ -13,7 +13,6 @@ from pathlib import Path
 
 from models.calibration import (
     LADDER,
-    MOST_READING_ROWS,
     MOST_ROWS,
     STEP_SECONDS,
     THREAD_ROWS,
@@ -81,10 +80,8 @@ class _Measuring:
             self._tell(f"threads {count}: {threads[-1][1].rows_per_second:.0f} tokens/s")
         self._engine.set_threads(choose_threads(cores, threads, quiet=self._is_quiet()))
         answers = self._ladder()
-        most = min(self._engine.step_rows, self._engine.context_tokens)
-        sizes = dict.fromkeys(min(rows, most) for rows in (MOST_ROWS, MOST_READING_ROWS))
-        prompts = tuple(self._prompt(rows) for rows in sizes)
-        return Timings(cores, tuple(threads), tuple(answers), prompts, self._is_quiet())
+        prompt = self._prompt(min(MOST_ROWS, self._engine.step_rows, self._engine.context_tokens))
+        return Timings(cores, tuple(threads), tuple(answers), (prompt,), self._is_quiet())
 
     def _ladder(self) -> list[StepTime]:
         steps: list[StepTime] = []

@@ -23,13 +23,11 @@ from models.protocol import Priority, Span
 # largest multiple of 4 below: the packed kernels work on 4 rows at a time and do the remainder one by one.
 MOST_STEP_ROWS = 60
 # Tiles are several times faster a row (decision 0032). A long prompt is read with them, in steps of its own
-# of so many rows or a multiple, and only the rest of it joins the others.
+# of just one tile, because they hold up everybody's text; only the rest of it joins the others.
 READING_ROWS = 64
-# Such a step holds up everybody's text: two tiles are still fluent on the fastest of our machines.
-MOST_READING_ROWS = 128
-# Sequences beside those that may be written: eight lessons and eight finished conversations. A slow machine,
-# where answers take turns, has rows it does not use. Each costs two rows of logits, 0.4 MB (SmolLM2).
-SPARE_SEQUENCES = 16
+# Sequences beside those that may be written: eight lessons, and finished conversations in what is free of all.
+# A slow machine, where answers take turns, has rows it does not use. Each costs a row of logits or two.
+SPARE_SEQUENCES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,6 @@ class Scheduler:
         self.fairness = Fairness()
         self.rows = rows  # answers that are written at the same time
         self.step_rows = MOST_STEP_ROWS  # fewer where such a step takes too long (models/calibration)
-        self.reading_rows = READING_ROWS  # a multiple of it where such a step is quick enough
         self.shared_tokens = 0  # in total: prompt tokens that were not decoded again
         self._waiting: dict[int, Request] = {}  # by number, in the order of arrival
         self._known: dict[int, int] = {}  # tokens in memory when the request arrived, by number
@@ -327,7 +324,7 @@ class Scheduler:
         if not readers:
             return None
         slot = min(readers, key=self._prefill_order)
-        rows = min(self._rows_until_cut(slot), slot.long_rows, self.reading_rows)
+        rows = min(self._rows_until_cut(slot), slot.long_rows, READING_ROWS)
         return _prompt_span(slot, rows)
 
     def _prefill_order(self, slot: Slot) -> tuple[Rank, float]:

@@ -49,7 +49,7 @@ from models.prompt import Prompt
 from models.protocol import Priority
 from models.replies import ChatAnswer, error_body
 from models.resume import GRACE_SECONDS, LOOK_SECONDS, Stream, Streams, log_finished
-from models.scheduler import MOST_READING_ROWS, SPARE_SEQUENCES
+from models.scheduler import READING_ROWS, SPARE_SEQUENCES
 from models.settings import EngineSettings
 from models.store import Store
 from models.tickets import Failed, Order, Text, Ticket
@@ -377,7 +377,7 @@ def _catch_signals() -> list[int]:
 
 
 def _load(settings: EngineSettings, store: Store, card: ModelCard, worker: Worker) -> LlamaEngine:
-    spare, step_rows = SPARE_SEQUENCES, MOST_READING_ROWS
+    spare, step_rows = SPARE_SEQUENCES, READING_ROWS
     engine, worker.tuner = load_engine(settings, store, card, spare=spare, step_rows=step_rows)
     # A state fits the very weights and the very library that wrote it.
     fits = f"{card.sha256} {library_version()}"

@@ -229,12 +229,7 @@ class Steps:
     def _turn(self, dials: Dials) -> None:
         """Set what the tuner says; answers above a new limit are written to their end."""
         self._engine.set_threads(dials.threads)
-        scheduler = self._scheduler
-        scheduler.rows, scheduler.step_rows, scheduler.reading_rows = (
-            dials.answers,
-            dials.step_rows,
-            dials.reading_rows,
-        )
+        self._scheduler.rows, self._scheduler.step_rows = dials.answers, dials.step_rows
 
     def _note_speed(self, spans: Sequence[Span], seconds: float) -> None:
         rows = sum(len(span.tokens) for span in spans)

@@ -147,7 +147,7 @@ def test_few_thread_counts_are_tried_on_many_cores():
 class SlowMachine(FakeEngine):
     """Steps take simulated time: a share for the weights, a share for each row, less with more threads."""
 
-    def __init__(self, *, weights_ms: float, row_ms: float, answers: int = 32, busy: float = 0.0) -> None:
+    def __init__(self, *, weights_ms: float, row_ms: float, answers: int = 30, busy: float = 0.0) -> None:
         super().__init__(sequences=answers, cells=8192)
         self.weights_ms, self.row_ms, self.busy = weights_ms, row_ms, busy
         self.wall = self.own = 0.0
@@ -170,7 +170,7 @@ class SlowMachine(FakeEngine):
 def test_a_quick_machine_is_measured_up_to_the_top():
     machine = SlowMachine(weights_ms=40, row_ms=1)
     calibration = machine.measured()
-    assert calibration.dials == Dials(threads=4, answers=32, step_rows=60, reading_rows=128)
+    assert calibration.dials == Dials(threads=4, answers=30, step_rows=60)
     assert calibration.timings.quiet
     assert machine.wall < 5
     assert machine.cells_used == 0

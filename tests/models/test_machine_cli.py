@@ -52,7 +52,7 @@ def test_bench_as_json_is_one_object(box, terminal, monkeypatch):
     monkeypatch.setattr("models.machine_cli._refuse_beside_engine", lambda _: None)
     told = json.loads(terminal.run("models", "bench", "--json").output)
     assert told["model"] == MODEL_NAME
-    assert told["dials"] == {"threads": 1, "answers": 4, "step_rows": 60, "reading_rows": 64}
+    assert told["dials"] == {"threads": 1, "answers": 4, "step_rows": 60}
     assert told["timings"]["answers"][2] == {"rows": 4, "seconds": 0.02}
 
 

@@ -7,7 +7,7 @@ import pytest
 from models.metrics import EngineMetrics
 from models.prompt import Message, Prompt
 from models.protocol import Sampling
-from models.scheduler import MOST_READING_ROWS
+from models.scheduler import READING_ROWS
 from models.store import Store
 from models.worker import Finished, Order, State, Text, Worker
 from tests.classroom import wait_until
@@ -42,7 +42,7 @@ def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
             sequences=8,
             spare=24,
             cells=8192,
-            step_rows=MOST_READING_ROWS,
+            step_rows=READING_ROWS,
             threads=2,  # with one, llama.cpp treats a lone row like any other
         ),
         EngineMetrics(),

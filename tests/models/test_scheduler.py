@@ -4,7 +4,7 @@ import pytest
 
 from models.fairness import AGE_SECONDS, SLICE_CHARACTERS
 from models.protocol import Priority
-from models.scheduler import MOST_READING_ROWS, MOST_STEP_ROWS, READING_ROWS, Request, Scheduler, Slot
+from models.scheduler import MOST_STEP_ROWS, READING_ROWS, Request, Scheduler, Slot
 
 
 def request(
@@ -76,7 +76,6 @@ def test_running_answers_come_first_and_the_end_of_a_prompt_takes_only_what_is_l
 
 def test_a_long_prompt_is_read_in_steps_of_its_own_and_only_its_end_joins_the_others():
     scheduler = Scheduler(rows=3, sequences=8, cells=2000)
-    scheduler.reading_rows = MOST_READING_ROWS
     scheduler.arrive(request(1, prompt=230))
     scheduler.admit(0.0)
     sizes = []
@@ -85,7 +84,7 @@ def test_a_long_prompt_is_read_in_steps_of_its_own_and_only_its_end_joins_the_ot
         span = scheduler.plan_reading()
         sizes.append((span.position, len(span.tokens), span.wants_token))
         scheduler.advance(span)
-    assert sizes == [(0, 128, False), (128, 64, False)]
+    assert sizes == [(0, 64, False), (64, 64, False), (128, 64, False)]
     (end,) = scheduler.plan()
     assert (end.position, len(end.tokens), end.wants_token) == (192, 38, True)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.protocol import Priority, Sampling
-from models.scheduler import MOST_READING_ROWS, MOST_STEP_ROWS, Request, Scheduler
+from models.scheduler import MOST_STEP_ROWS, READING_ROWS, Request, Scheduler
 from tests.models.fake_engine import FakeEngine
 
 LESSONS = [[], list(range(1000, 1060)), list(range(2000, 2100)), list(range(1000, 1040))]
@@ -73,7 +73,7 @@ class Lesson:
         assert bool(spans or reading) == bool(self.here), "somebody is here and nothing is done"
         learners = [slot.request.learner for slot in slots.values() if slot.request.learner]
         assert len(learners) == len(set(learners))
-        assert reading is None or len(reading.tokens) <= MOST_READING_ROWS
+        assert reading is None or len(reading.tokens) <= READING_ROWS
         for step in (spans, [reading] if reading else []):
             if step:
                 self.engine.decode(step)
