@@ -25,8 +25,8 @@ MOST_STEP_ROWS = 60
 # Tiles are several times faster a row (decision 0032). A long prompt is read with them, in steps of its own
 # of just one tile, because they hold up everybody's text; only the rest of it joins the others.
 READING_ROWS = 64
-# Sequences beside those that may be written: eight lessons, and finished conversations in what is free. A slow
-# machine, where answers take turns, has rows it does not use. Each costs a row of logits or two.
+# Sequences beside those that may be written: eight lessons, and finished conversations in what is free. A
+# slow machine, where answers take turns, has rows it does not use. Each costs a row of logits or two.
 SPARE_SEQUENCES = 10
 
 
