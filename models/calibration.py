@@ -15,6 +15,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from models.errors import N_
+from models.sentence import Sentence
+
+TOO_SLOW = N_("%(rows)d at once take %(ms)d ms a step")
+NO_MORE = N_("no more were tried")
+CLASS_SLOWER = N_("more make the class slower by over %(percent)d percent")
+
 # A word every 0.3 s is still read as flowing text; beyond that, a class sees its answers stutter.
 STEP_SECONDS = 0.3
 # What is measured stands on a few words; a row on a lesson of 500 tokens takes about so much longer.
@@ -99,20 +106,20 @@ def unmeasured_threads(cores: int) -> int:
     return cores if cores <= 2 else cores - 1
 
 
-def choose_answers(steps: Iterable[StepTime]) -> tuple[int, str]:
+def choose_answers(steps: Iterable[StepTime]) -> tuple[int, Sentence]:
     """The most answers at once that are still fluent and cost the class little; and why not more."""
     ladder = sorted(steps, key=lambda step: step.rows)
     chosen, best = ladder[0], 0.0
     for step in ladder:
         best = max(best, step.rows_per_second)
         if step is not chosen and step.seconds * LESSON_FACTOR > STEP_SECONDS:
-            return chosen.rows, f"{step.rows} at once take {step.seconds * 1000:.0f} ms a step"
+            return chosen.rows, Sentence(TOO_SLOW, {"rows": step.rows, "ms": round(step.seconds * 1000)})
         # One rung that was disturbed does not decide against those after it.
         if step.rows_per_second >= best * WORTH_SPEED:
             chosen = step
     if chosen is ladder[-1]:
-        return chosen.rows, "no more were tried"
-    return chosen.rows, f"more make the class slower by over {round((1 - WORTH_SPEED) * 100)} percent"
+        return chosen.rows, Sentence(NO_MORE)
+    return chosen.rows, Sentence(CLASS_SLOWER, {"percent": round((1 - WORTH_SPEED) * 100)})
 
 
 def choose_rows(prompts: Iterable[StepTime], answers: int) -> int:

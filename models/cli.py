@@ -15,7 +15,7 @@ import click
 
 from models.card import ModelCard
 from models.catalogue_cli import catalogue_group
-from models.errors import ModelsError, ModelUnverified
+from models.errors import N_, ModelsError, ModelUnverified
 from models.fetch import Progress, choose_source, silent
 from models.machine_cli import bench_command, fit_command
 from models.saying import json_option, say
@@ -23,6 +23,18 @@ from models.settings import EngineSettings
 from models.store import MEGABYTE, Store
 
 PLAIN_STEP_PERCENT = 10  # a log file wants a few lines, not a bar
+
+STATES = {"here": N_("fetched"), "damaged": N_("damaged"), "absent": N_("absent")}
+TRUSTS = (N_("verified"), N_("unverified"))
+SIZE = N_("%(size)s MB")
+DONE_OF = N_("%(done)d of %(total)d MB")
+UNVERIFIED_HERE = N_("%(model)s is here. Nobody has verified it: trust it as far as its source.")
+NOTED = N_("Noted for later: sha256 %(sha256)s")
+FETCHED = N_("%(model)s is here and verified.")
+WAS_HERE = N_("%(model)s was already here and is intact.")
+INTACT = N_("%(model)s is intact.")
+NO_MODEL = N_("No model is on this box yet.")
+CHOSEN = N_("%(model)s is the current model. The engine loads it at its next start.")
 
 
 class Settings(Protocol):
@@ -51,13 +63,16 @@ def list_models(settings: EngineSettings, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"models": rows}, ensure_ascii=False))
         return
+    states = {state: say(word) for state, word in STATES.items()}
+    trusts = [say(word) for word in TRUSTS]
+    wide, wider = max(map(len, [*states.values(), " " * 8])), max(map(len, [*trusts, " " * 10]))
     for row in rows:
         mark = "*" if row["current"] else " "
         languages = ",".join(row["languages"])
         size = f"{row['bytes'] // MEGABYTE}" if row["bytes"] else f"~{row['about_bytes'] // MEGABYTE or '?'}"
         click.echo(
-            f"{mark} {row['name']:<22} {row['state']:<8} {size:>6} MB"
-            f"  {'unverified' if row['unverified'] else 'verified':<10}"
+            f"{mark} {row['name']:<22} {states[row['state']]:<{wide}} {say(SIZE, {'size': f'{size:>6}'})}"
+            f"  {trusts[row['unverified']]:<{wider}}"
             f"  {languages:<9} {row['licence']}"
         )
     for error in store.catalogue.refused:
@@ -123,12 +138,10 @@ def pull(settings: EngineSettings, name: str, source: str | None, accepts: bool,
         click.echo(json.dumps({**row, "fetched": fetched, "path": str(store.path_of(card))}))
         return
     if card.unverified and accepts:
-        click.echo(f"{card.name} is here. Nobody has verified it: trust it as far as its source.")
-        click.echo(f"Noted for later: sha256 {card.sha256}")
+        click.echo(say(UNVERIFIED_HERE, {"model": card.name}))
+        click.echo(say(NOTED, {"sha256": card.sha256}))
         return
-    click.echo(
-        f"{card.name} is here and verified." if fetched else f"{card.name} was already here and is intact."
-    )
+    click.echo(say(FETCHED if fetched else WAS_HERE, {"model": card.name}))
 
 
 def _say_terms(card: ModelCard) -> None:
@@ -158,11 +171,11 @@ def verify(settings: EngineSettings, name: str | None, as_json: bool) -> None:
         else:
             rows.append({"name": card.name, "intact": True})
             if not as_json:
-                click.echo(f"{card.name} is intact.")
+                click.echo(say(INTACT, {"model": card.name}))
     if as_json:
         click.echo(json.dumps({"models": rows}, ensure_ascii=False))
     elif not cards:
-        click.echo("No model is on this box yet.")
+        click.echo(say(NO_MODEL))
     if damage:
         raise damage[0]  # the door prints it and exits 1
 
@@ -179,7 +192,7 @@ def use(settings: EngineSettings, name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"name": card.name, "sha256": card.sha256}))
     else:
-        click.echo(f"{card.name} is the current model. The engine loads it at its next start.")
+        click.echo(say(CHOSEN, {"model": card.name}))
 
 
 models_group.add_command(bench_command)
@@ -202,12 +215,13 @@ def _progress(*, quiet: bool) -> Iterator[Progress]:
         if percent // step <= shown.get(what, -1):
             return
         shown[what] = percent // step
-        sizes = f"{done // MEGABYTE} of {total // MEGABYTE} MB"
+        sizes = say(DONE_OF, {"done": done // MEGABYTE, "total": total // MEGABYTE})
+        word = say(what)
         if terminal:
             bar = "#" * (percent // 4)
-            click.echo(f"\r{what:<12} [{bar:<25}] {percent:>3} %  {sizes} ", nl=percent == 100, err=True)
+            click.echo(f"\r{word:<12} [{bar:<25}] {percent:>3} %  {sizes} ", nl=percent == 100, err=True)
         else:
-            click.echo(f"{what} {percent} % ({sizes})", err=True)
+            click.echo(f"{word} {percent} % ({sizes})", err=True)
 
     yield show
 

@@ -20,7 +20,7 @@ from typing import IO, Protocol
 import urllib3
 
 from models.card import BroughtSource, ModelCard, WheelSource
-from models.errors import DownloadFailed, ModelToBring, SourceUnusable
+from models.errors import N_, DownloadFailed, ModelToBring, SourceUnusable
 
 BLOCK_BYTES = 1 << 20  # large enough that hashing dominates, small enough to show progress on a slow stick
 CONNECT_SECONDS = 15.0
@@ -183,7 +183,7 @@ class IndexWheel:
             try:
                 while process.poll() is None:
                     done = min(_size_of_folder(workspace), self.extra_bytes)
-                    progress("downloading", done, self.extra_bytes)
+                    progress(N_("downloading"), done, self.extra_bytes)
                     time.sleep(PIP_POLL_SECONDS)
             finally:
                 if process.poll() is None:
@@ -191,7 +191,7 @@ class IndexWheel:
                     process.wait()
         if process.returncode != 0:
             raise DownloadFailed(detail=_last_line(log_path))
-        progress("downloading", self.extra_bytes, self.extra_bytes)
+        progress(N_("downloading"), self.extra_bytes, self.extra_bytes)
 
 
 def _size_of_folder(folder: Path) -> int:

@@ -7,7 +7,7 @@ from a quick look at the memory, which is only a guess, and said to be one.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import psutil
 from models.calibration import LADDER, STEP_SECONDS, Timings, expected_seconds
 from models.card import ModelCard
 from models.errors import N_
+from models.sentence import Sentence
 from models.settings import EngineSettings
 from models.store import Store
 from models.tuning import find_calibration
@@ -60,21 +61,10 @@ class Machine:
     measured_with: str = ""  # the model that told the speeds; "" = guessed
 
     @property
-    def source(self) -> "Sentence":
+    def source(self) -> Sentence:
         if self.measured_with:
             return Sentence(MEASURED, {"model": self.measured_with})
-        return Sentence(GUESSED, {})
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """Said by whoever shows it, in the reader's language."""
-
-    text: str
-    params: Mapping[str, object]
-
-    def __str__(self) -> str:
-        return self.text % self.params
+        return Sentence(GUESSED)
 
 
 @dataclass(frozen=True)
@@ -105,7 +95,7 @@ def judge(card: ModelCard, machine: Machine, cells: int) -> Fit:
         megabytes = {"needed_mb": needed // 1_000_000, "given_mb": given // 1_000_000}
         why.append(Sentence(TOO_LARGE, megabytes))
         if needed - talk < given:
-            why.append(Sentence(SMALL_MEMORY, {}))
+            why.append(Sentence(SMALL_MEMORY))
     elif alone < LEAST_TOKENS_PER_SECOND or not learners:
         seconds = {"seconds": round(ANSWER_TOKENS / alone), "tokens": ANSWER_TOKENS}
         why.append(Sentence(TOO_SLOW, seconds))
@@ -118,9 +108,9 @@ def judge(card: ModelCard, machine: Machine, cells: int) -> Fit:
 
 def _reservations(card: ModelCard) -> Iterable[Sentence]:
     if not card.bytes and not card.about_bytes:
-        yield Sentence(SIZE_UNKNOWN, {})
+        yield Sentence(SIZE_UNKNOWN)
     if not card.kv_bytes_per_token:
-        yield Sentence(TALK_UNKNOWN, {})
+        yield Sentence(TALK_UNKNOWN)
 
 
 def _step_seconds(rows: int, read: int, parameters: int, machine: Machine) -> float:

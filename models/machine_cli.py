@@ -11,14 +11,34 @@ import urllib3
 from models import tuning
 from models.calibration import Calibration, StepTime, choose_answers
 from models.card import ModelCard
-from models.errors import EngineRunning
+from models.errors import N_, EngineRunning
 from models.measuring import Tell
 from models.saying import json_option, say
+from models.sentence import Sentence
 from models.settings import EngineSettings
 from models.store import Store
 
 BENCH_SECONDS = 30.0  # somebody is watching: slow machines may be measured further than at a first start
 ASK_SECONDS = 1.0
+
+LOADING = N_("loading %(model)s")
+MACHINE = N_("%(model)s on %(processor)s, %(cores)d cores")
+# Heads of columns: ten and nine letters wide.
+THREADS = N_("threads")
+AT_ONCE = N_("at once")
+PROMPT = N_("prompt")
+STEP_MS = N_("step ms")
+TOKENS_RATE = N_("tokens/s")
+ROWS_RATE = N_("rows/s")
+ANSWERS_AT_ONCE = N_("%(count)d answers at once")
+OWN_SETTING = N_("set in the settings")
+FEWEST_THREADS = N_("the fewest that are nearly the fastest")
+CHOSEN_THREADS = N_("threads: %(count)d (%(why)s)")
+CHOSEN_ANSWERS = N_("answers at once: %(count)d (%(why)s)")
+CHOSEN_ROWS = N_("rows of a step: %(count)d")
+NOT_QUIET = N_("Other programs were busy meanwhile: measure again when it is quiet.")
+SPEED = N_("%(alone)s tokens/s alone, %(together)d together")
+RUNS, RUNS_NOT = N_("yes"), N_("no")
 
 
 @click.command("bench")
@@ -53,7 +73,7 @@ def _measure(settings: EngineSettings, store: Store, card: ModelCard, tell: Tell
     # Loads llama.cpp, which no other command of this module needs.
     from models.loading import open_for_bench
 
-    tell(f"loading {card.name}")
+    tell(Sentence(LOADING, {"model": card.name}))
     engine = open_for_bench(settings, store, card)
     try:
         return tuning.take_calibration(engine, settings, card, budget_seconds=BENCH_SECONDS, tell=tell)
@@ -61,8 +81,8 @@ def _measure(settings: EngineSettings, store: Store, card: ModelCard, tell: Tell
         engine.close()
 
 
-def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
+def _to_stderr(line: Sentence) -> None:
+    click.echo(_said(line), err=True)
     sys.stderr.flush()
 
 
@@ -81,21 +101,30 @@ def _as_json(card: ModelCard, calibration: Calibration) -> dict[str, Any]:
 
 def _table(card: ModelCard, calibration: Calibration, settings: EngineSettings) -> list[str]:
     timings, dials = calibration.timings, calibration.dials
-    lines = [f"{card.name} on {tuning.processor_name()}, {timings.cores} cores", ""]
-    lines += [f"{'threads':>10} {'tokens/s':>9}   ({timings.threads[0][1].rows} answers at once)"]
-    lines += [f"{count:>10} {step.rows_per_second:>9.1f}" for count, step in sorted(timings.threads)]
-    lines += ["", f"{'at once':>10} {'step ms':>9} {'tokens/s':>9}", *map(_row, timings.answers)]
-    lines += ["", f"{'prompt':>10} {'step ms':>9} {'rows/s':>9}", *map(_row, timings.prompts), ""]
+    processor = tuning.processor_name()
+    step, rate = say(STEP_MS), say(TOKENS_RATE)
+    at_once = say(ANSWERS_AT_ONCE, {"count": timings.threads[0][1].rows})
+    lines = [say(MACHINE, {"model": card.name, "processor": processor, "cores": timings.cores}), ""]
+    lines += [f"{say(THREADS):>10} {rate:>9}   ({at_once})"]
+    lines += [f"{count:>10} {each.rows_per_second:>9.1f}" for count, each in sorted(timings.threads)]
+    lines += ["", f"{say(AT_ONCE):>10} {step:>9} {rate:>9}", *map(_row, timings.answers)]
+    lines += ["", f"{say(PROMPT):>10} {step:>9} {say(ROWS_RATE):>9}", *map(_row, timings.prompts), ""]
     _, why = choose_answers(timings.answers)
-    own = "set in the settings"
+    own = Sentence(OWN_SETTING)
+    why_threads = own if settings.threads else Sentence(FEWEST_THREADS)
+    why_answers = own if settings.has_own_sequences else why
     lines += [
-        f"threads: {dials.threads} ({own if settings.threads else 'the fewest that are nearly the fastest'})",
-        f"answers at once: {dials.answers} ({own if settings.has_own_sequences else why})",
-        f"rows of a step: {dials.step_rows}",
+        say(CHOSEN_THREADS, {"count": dials.threads, "why": _said(why_threads)}),
+        say(CHOSEN_ANSWERS, {"count": dials.answers, "why": _said(why_answers)}),
+        say(CHOSEN_ROWS, {"count": dials.step_rows}),
     ]
     if not timings.quiet:
-        lines.append("Other programs were busy meanwhile: measure again when it is quiet.")
+        lines.append(say(NOT_QUIET))
     return lines
+
+
+def _said(sentence: Sentence) -> str:
+    return say(sentence.text, sentence.params)
 
 
 def _row(step: StepTime) -> str:
@@ -119,10 +148,11 @@ def fit_command(settings: EngineSettings, as_json: bool) -> None:
         told = dataclasses.asdict(machine) | {"source": str(machine.source)}
         click.echo(json.dumps({"machine": told, "models": rows}, ensure_ascii=False))
         return
-    click.echo(say(machine.source.text, machine.source.params))
+    click.echo(_said(machine.source))
     for each in fits:
         card = store.catalogue.get(each.name)
-        speed = f"{each.alone:.1f} tokens/s alone, {each.together:.0f} together" if each.runs else "-"
-        click.echo(f"{each.name:<22} {'yes' if each.runs else 'no':<4} {speed}  ({card.licence})")
+        speeds = {"alone": f"{each.alone:.1f}", "together": round(each.together)}
+        speed = say(SPEED, speeds) if each.runs else "-"
+        click.echo(f"{each.name:<22} {say(RUNS if each.runs else RUNS_NOT):<4} {speed}  ({card.licence})")
         for line in each.why:
-            click.echo(f"    {say(line.text, line.params)}")
+            click.echo(f"    {_said(line)}")

@@ -21,7 +21,9 @@ from models.calibration import (
     choose_threads,
     thread_candidates,
 )
+from models.errors import N_
 from models.protocol import Engine, Span
+from models.sentence import Sentence
 
 BUDGET_SECONDS = 5.0  # the first lesson waits for this once
 # So much of it for the comparison of thread counts, so that the ladder is measured even on a slow machine.
@@ -34,7 +36,11 @@ TOKEN = 11  # any ordinary one; what the text says does not change how long it t
 OTHERS_SHARE = 0.15
 LOOK_SECONDS = 0.3  # thirty ticks of the system's clock
 
-Tell = Callable[[str], None]
+Tell = Callable[[Sentence], None]
+
+THREADS = N_("threads %(count)d: %(speed)d tokens/s")
+AT_ONCE = N_("%(rows)d at once: %(ms)d ms a step")
+PROMPT = N_("prompt: %(speed)d rows/s in steps of %(rows)d")
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,8 @@ class _Measuring:
                 break
             self._engine.set_threads(count)
             threads.append((count, self._answers(rows)))
-            self._tell(f"threads {count}: {threads[-1][1].rows_per_second:.0f} tokens/s")
+            speed = round(threads[-1][1].rows_per_second)
+            self._tell(Sentence(THREADS, {"count": count, "speed": speed}))
         self._engine.set_threads(choose_threads(cores, threads, quiet=self._is_quiet()))
         answers = self._ladder()
         prompt = self._prompt(min(MOST_ROWS, self._engine.step_rows, self._engine.context_tokens))
@@ -92,7 +99,7 @@ class _Measuring:
             if steps and (steps[-1].seconds > STEP_SECONDS or self._spent() > self._budget):
                 break
             steps.append(self._answers(rows))
-            self._tell(f"{rows} at once: {steps[-1].seconds * 1000:.0f} ms a step")
+            self._tell(Sentence(AT_ONCE, {"rows": rows, "ms": round(steps[-1].seconds * 1000)}))
         return steps
 
     def _answers(self, rows: int) -> StepTime:
@@ -123,7 +130,7 @@ class _Measuring:
             self._engine.free(0)
 
         step_time = StepTime(rows, self._time(step))
-        self._tell(f"prompt: {step_time.rows_per_second:.0f} rows/s in steps of {rows}")
+        self._tell(Sentence(PROMPT, {"speed": round(step_time.rows_per_second), "rows": rows}))
         return step_time
 
     def _time(self, step: Callable[[], None]) -> float:

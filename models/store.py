@@ -19,6 +19,7 @@ from pathlib import Path
 from models.card import ModelCard, is_digest
 from models.catalogue import Bundle, Catalogue, admit, keep, newest_catalogue, shipped_catalogue
 from models.errors import (
+    N_,
     CurrentUnreadable,
     DiskFull,
     ModelAbsent,
@@ -78,7 +79,7 @@ class Store:
         path = self.path_of(card)
         try:
             with path.open("rb") as file:
-                verify_blocks(card, _counted(read_blocks(file), "verifying", 0, card.bytes, progress))
+                verify_blocks(card, _counted(read_blocks(file), N_("verifying"), 0, card.bytes, progress))
         except FileNotFoundError as error:
             raise ModelAbsent(name=card.name) from error
         except OSError as error:  # a dying card answers with EIO
@@ -183,7 +184,7 @@ class Store:
             try:
                 with self._workspace() as workspace, self._write_errors(), part.open("wb") as file:
                     delivery = source.deliver(0, workspace, progress)
-                    for block in _counted(delivery.blocks, "copying", 0, card.about_bytes, progress):
+                    for block in _counted(delivery.blocks, N_("copying"), 0, card.about_bytes, progress):
                         sight.update(block)
                         file.write(block)
                     seen = sight.finish()
@@ -239,7 +240,7 @@ class Store:
             for block in read_blocks(file) if delivery.start else ():
                 verification.update(block)
             file.seek(delivery.start)
-            blocks = _counted(delivery.blocks, "copying", delivery.start, card.bytes, progress)
+            blocks = _counted(delivery.blocks, N_("copying"), delivery.start, card.bytes, progress)
             try:
                 for block in blocks:
                     verification.update(block)

@@ -70,6 +70,7 @@ PURE = (
     "models/memory.py",
     "models/prefixes.py",
     "models/scheduler.py",
+    "models/sentence.py",
     "sync/anonymise.py",
     "sync/batch.py",
     "sync/budget.py",
