@@ -6,6 +6,7 @@ others go on working. Of several catalogues the highest version counts.
 """
 
 import copy
+import logging
 import os
 import shutil
 import tomllib
@@ -21,6 +22,8 @@ from models.card import ModelCard, is_card_name, read_card
 from models.card_index import CardIndex, read_index
 from models.errors import (
     CardInvalid,
+    CatalogueAbsent,
+    CatalogueDamaged,
     CatalogueOlder,
     CatalogueUnreadable,
     CatalogueUntrusted,
@@ -39,6 +42,9 @@ MOST_BYTES = 1 << 20
 MOST_CARDS = 1000
 # A catalogue is public; the engine may run as another account than the one that imported.
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
+
+
+logger = logging.getLogger(__name__)
 
 
 class Catalogue:
@@ -119,6 +125,8 @@ def _parse(name: str, content: bytes) -> ModelCard:
 
 def read_bundle(folder: Traversable, path: object) -> Bundle:
     """Read the files, each to a limit; what does not look like part of a catalogue is passed over."""
+    if not (folder / INDEX).is_file():
+        raise CatalogueAbsent(path=path)
     try:
         return Bundle(
             path,
@@ -133,11 +141,19 @@ def read_bundle(folder: Traversable, path: object) -> Bundle:
 
 
 def read_cards(folder: Traversable) -> dict[str, bytes]:
-    entries = [entry for entry in folder.iterdir() if entry.name.endswith(CARD_ENDING)]
+    entries = [entry for entry in folder.iterdir() if entry.name.endswith(CARD_ENDING) and entry.is_file()]
     if len(entries) > MOST_CARDS:
         raise ValueError(f"more than {MOST_CARDS} cards")
     names = {entry.name.removesuffix(CARD_ENDING): entry for entry in entries}
-    return {name: _content(entry) for name, entry in sorted(names.items()) if is_card_name(name)}
+    return {name: _card(entry) for name, entry in sorted(names.items()) if is_card_name(name)}
+
+
+def _card(file: Traversable) -> bytes:
+    """What cannot be read, or is too large, is no signed card; it must not hide the others."""
+    try:
+        return _content(file)
+    except (OSError, ValueError):
+        return b""
 
 
 def _content(file: Traversable) -> bytes:
@@ -159,7 +175,12 @@ def shipped_catalogue() -> Catalogue:
     try:
         return read_bundle(folder, "models/cards").open(maintainers_key())
     except (CatalogueUntrusted, CatalogueUnreadable) as error:
-        return Catalogue([], refused=[error])
+        return Catalogue([], refused=[_damaged("models/cards", error)])
+
+
+def _damaged(path: object, error: ModelsError | OSError) -> CatalogueDamaged:
+    logger.warning("%s: %s", path, error)
+    return CatalogueDamaged(path=path)
 
 
 # --- catalogues that were brought ---
@@ -172,12 +193,12 @@ def newest_catalogue(shipped: Catalogue, brought: Path) -> Catalogue:
         folders = sorted(brought.iterdir()) if brought.is_dir() else []
     except OSError as error:
         folders = []
-        broken.append(CatalogueUnreadable(path=brought, detail=error.strerror or str(error)))
+        broken.append(_damaged(brought, error))
     for folder in (each for each in folders if each.name.isdecimal()):
         try:
             found = read_bundle(folder, folder).open(maintainers_key())
         except (CatalogueUntrusted, CatalogueUnreadable) as error:
-            broken.append(error)
+            broken.append(_damaged(folder, error))
             continue
         found.is_brought = True
         best = max(best, found, key=lambda each: (each.index.version, -len(each.refused)))

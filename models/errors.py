@@ -54,6 +54,19 @@ class CatalogueUnreadable(ModelsError):
     hint = N_("Give the folder or the .zip file that was published, or a USB stick that holds the folder.")
 
 
+class CatalogueAbsent(CatalogueUnreadable):
+    key = "catalogue_absent"
+    message = N_("There is no catalogue of models in %(path)s.")
+
+
+class CatalogueDamaged(ModelsError):
+    """One that lies on this box: shipped, or brought and good when it came."""
+
+    key = "catalogue_damaged"
+    message = N_("The catalogue of models in %(path)s is damaged or false, and is not used.")
+    hint = N_("Bring a signed one (sandyq models catalogue import PATH) or install Sandyq again.")
+
+
 class CatalogueOlder(ModelsError):
     key = "catalogue_older"
     message = N_("This catalogue of models is version %(offered)d, and the box has version %(here)d already.")

@@ -1,5 +1,6 @@
 """Which cards are believed: the signed ones, of the newest catalogue, and no other."""
 
+import errno
 import json
 import os
 import re
@@ -18,9 +19,11 @@ from models.errors import (
     CardChanged,
     CardMissing,
     CardUnsigned,
+    CatalogueDamaged,
     CatalogueOlder,
     CatalogueUnreadable,
     CatalogueUntrusted,
+    DiskFull,
     ModelsError,
     ModelUnknown,
     SigningKeyUnusable,
@@ -70,6 +73,12 @@ def box(home: Path, publish, monkeypatch) -> Path:
     return home
 
 
+def _make_pipe(path: Path) -> None:
+    """Whoever opens it to read waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def test_every_shipped_card_is_the_signed_one():
     """A card was edited? Sign anew with a higher version (decision 0034)."""
     catalogue = shipped_catalogue()
@@ -84,6 +93,8 @@ def test_every_shipped_card_is_the_signed_one():
         (lambda folder: (folder / "qwen3-4b.toml").unlink(), CardMissing),
         (lambda folder: shutil.copy(CARDS / "qwen3-4b.toml", folder / "new-one.toml"), CardUnsigned),
         (lambda folder: (folder / "qwen3-4b.toml").write_bytes(b" "), CardChanged),
+        (lambda folder: (folder / "qwen3-4b.toml").write_bytes(b" " * (2 << 20)), CardChanged),
+        (lambda folder: _make_pipe(folder / "qwen3-4b.toml"), CardMissing),
     ],
 )
 def test_one_false_card_is_refused_and_the_others_work(publish, home, spoil, error):
@@ -155,8 +166,8 @@ def test_a_brought_catalogue_that_rots_gives_way_and_is_mended_by_the_same(publi
     (place / INDEX).write_bytes(b"\0")
     store = Store(box)
     assert store.catalogue.index.version == 5
-    assert [type(error) for error in store.catalogue.refused] == [CatalogueUntrusted]
-    with pytest.raises(CatalogueUntrusted):
+    assert [type(error) for error in store.catalogue.refused] == [CatalogueDamaged]
+    with pytest.raises(CatalogueDamaged):
         store.catalogue.get("qwen3-4b")
     assert store.import_catalogue(find_bundle(published))
     assert not store.import_catalogue(find_bundle(published))
@@ -213,7 +224,7 @@ def test_when_nothing_can_be_believed_every_command_says_so(home, monkeypatch):
     monkeypatch.setattr(models.catalogue, "maintainers_key", lambda: public_half(os.urandom(32)))
     catalogue = Store(home).catalogue
     assert list(catalogue) == []
-    with pytest.raises(CatalogueUntrusted):
+    with pytest.raises(CatalogueDamaged):
         catalogue.get(CARD)
 
 
@@ -297,6 +308,23 @@ def test_a_faulty_card_is_not_signed(publish, private_key):
     with pytest.raises(ModelsError):
         sign_folder(folder, private_key, 2, "2026-11-23")
     assert (folder / INDEX).read_bytes() == before
+
+
+def test_a_catalogue_cut_off_anywhere_while_it_was_kept_leaves_the_old_one(publish, box, monkeypatch):
+    Store(box).import_catalogue(find_bundle(publish(6)))
+    newer = publish(7)
+    for name in ("fsync", "fchmod"):
+        with monkeypatch.context() as broken:
+            broken.setattr(f"models.catalogue.os.{name}", _no_room)
+            with pytest.raises(DiskFull):
+                Store(box).import_catalogue(find_bundle(newer))
+        catalogue = Store(box).catalogue
+        assert (catalogue.index.version, catalogue.refused) == (6, ())
+    assert Store(box).import_catalogue(find_bundle(newer))
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_the_private_key_is_not_in_the_house():
