@@ -114,7 +114,7 @@ def test_every_acknowledged_question_is_answered_and_counted_once(box: RealBox, 
         assert time.monotonic() < deadline, box.log("web") + box.log("engine")
         time.sleep(0.2)
     box.wait_ready("region")
-    box.json("sync", "run")
+    box.json("sync", "run", "--early")
 
     saved = sorted(row["submission"] for row in box.rows("SELECT submission FROM question"))
     assert saved == sorted(submission for learner in learners for submission in learner.acknowledged)
@@ -129,7 +129,7 @@ def test_every_acknowledged_question_is_answered_and_counted_once(box: RealBox, 
 
 def _kill_a_sync_run(box: RealBox, after_seconds: float) -> None:
     run = subprocess.Popen(
-        [*SANDYQ, "sync", "run"],
+        [*SANDYQ, "sync", "run", "--early"],
         env=box.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -60,7 +60,7 @@ def test_a_region_that_is_down_loses_nothing(box: RealBox) -> None:
     assert status["waiting_events"] + status["sealed_events"] == 1
     box.start("region")
     box.wait_ready("region")
-    assert box.json("sync", "run")["events"] == 1
+    assert box.json("sync", "run", "--early")["events"] == 1
 
 
 def test_a_wrong_word_on_the_command_line_exits_2(box: RealBox) -> None:

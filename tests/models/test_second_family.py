@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import llama_cpp.llama_cpp as llama
 import pytest
 
 from models.engine import LlamaEngine
@@ -28,6 +29,8 @@ SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 
 VOCABULARY = 262_144
 WINDOW = 512
+# As in the benchmark: logits so near change places when sums are added up in another order.
+CLOSE_CALL = 0.25
 ANSWER_TOKENS = 24
 
 PROMPTS = (
@@ -115,6 +118,26 @@ def answers(engine: LlamaEngine, prompts: Sequence[Sequence[int]], shared: int =
     return told
 
 
+def is_close_call(engine: LlamaEngine, prompt: Sequence[int], one: list[int], other: list[int]) -> bool:
+    """Where the answers part, were both tokens nearly as likely? Weights that are packed are computed four
+    rows at a time and the rest one by one, which adds up in another order (decision 0033)."""
+    parting = next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    read(engine, 0, [*prompt, *one[:parting]])
+    row = llama.llama_get_logits_ith(engine._context, engine._rows[0])
+    gap = abs(row[one[parting]] - row[other[parting]])
+    engine.free(0)
+    return bool(gap <= CLOSE_CALL)
+
+
+def are_alike(
+    engine: LlamaEngine, prompts: Sequence[Sequence[int]], some: list[list[int]], others: list[list[int]]
+) -> list[bool]:
+    return [
+        one == other or is_close_call(engine, prompt, one, other)
+        for prompt, one, other in zip(prompts, some, others, strict=True)
+    ]
+
+
 def tokens_of(engine: LlamaEngine, text: str) -> list[int]:
     start = engine.vocabulary.start_token
     return ([start] if start is not None else []) + engine.vocabulary.tokenise(text, controls=False)
@@ -132,7 +155,7 @@ def test_answers_side_by_side_are_those_given_alone(gemma: LlamaEngine) -> None:
     alone = [answers(gemma, [prompt])[0] for prompt in prompts]
     together = answers(gemma, prompts)
     texts = [b"".join(map(gemma.vocabulary.piece, answer)).decode(errors="replace") for answer in together]
-    assert [a == b for a, b in zip(alone, together, strict=True)] == [True] * len(prompts), texts
+    assert are_alike(gemma, prompts, alone, together) == [True] * len(prompts), texts
     assert all(text.strip() for text in texts)
 
 
@@ -154,7 +177,7 @@ def test_a_lesson_longer_than_the_window_can_be_shared(gemma: LlamaEngine) -> No
         gemma.share(source, sequence, len(lesson))
     shared = answers(gemma, prompts, shared=len(lesson))
     gemma.free(source)
-    assert shared == alone
+    assert are_alike(gemma, prompts, alone, shared) == [True, True]
 
 
 def test_a_model_that_is_not_made_for_chat_says_so(gemma: LlamaEngine) -> None:
