@@ -18,7 +18,7 @@ import click
 from models.card_index import index_of
 from models.catalogue import INDEX, SIGNATURE, Bundle, read_cards
 from models.errors import SigningKeyUnusable
-from models.verification import public_half, sign
+from models.signature import public_half, sign
 
 KEY_BYTES = 32  # of Ed25519, kept as hexadecimal digits and a line end
 OWNER_ONLY = 0o600

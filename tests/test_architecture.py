@@ -22,7 +22,7 @@ FENCES = {
     "llama_cpp": r"models/engine\.py",
     "zeroconf": r"appliance/discovery\.py",
     "psutil": r"appliance/(health|discovery)\.py|provisioning/hardware\.py|models/fit\.py",
-    "cryptography": r"sync/(keys|envelope|receipt|call)\.py|models/verification\.py",
+    "cryptography": r"sync/(keys|envelope|receipt|call)\.py|models/signature\.py",
     "argon2": r"appliance/access\.py",
     "nh3": r"appliance/rendering\.py",
     "markdown_it": r"appliance/rendering\.py",

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 import models.catalogue
+import models.signature
 import models.store
-import models.verification
 from models.catalogue import INDEX, SIGNATURE, Bundle, find_bundle, read_bundle, shipped_catalogue
 from models.errors import (
     CardChanged,
@@ -30,8 +30,8 @@ from models.errors import (
 )
 from models.sign_catalogue import main as sign_command
 from models.sign_catalogue import read_key, sign_folder, write_new_key
+from models.signature import public_half
 from models.store import Store
-from models.verification import public_half
 
 CARDS = Path("models/cards")
 CARD = "smollm2-135m-instruct"
@@ -215,7 +215,7 @@ def test_what_is_no_catalogue_is_refused_in_words(tmp_path, publish, box):
     ],
 )
 def test_even_a_signed_list_must_make_sense(private_key, index):
-    signature = models.verification.sign(index, private_key)
+    signature = models.signature.sign(index, private_key)
     with pytest.raises(CatalogueUnreadable):
         Bundle("here", index, signature, {}).open(public_half(private_key))
 
