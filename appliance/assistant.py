@@ -62,6 +62,8 @@ TOO_SLOW_SECONDS = 60.0
 # So many answers in a row that say nothing, or that had to be held back, and a person is asked.
 DOUBTS_TO_PERSON = 2
 HELD_BACK_TO_PERSON = 3
+# A key told in pieces needs few answers; more of them cost time with every question.
+ANSWERS_REMEMBERED = 12
 # Threads end at their next piece; a hung engine must not hold the door of a box that is switched off.
 STOP_SECONDS = 3.0
 
@@ -238,7 +240,15 @@ class Assistant:
         step = tasks.last_answer(db, question.learner_id, task.id) if task else ""
         stands = where.get(task.id) if task else None
         stricter = "hints" if "hints" in (mode, question.mode) else question.mode
-        return tutoring.plan(question.text, question.language, stricter, task, stands, step)
+        before = self._seen_before(db, question) if task else []
+        return tutoring.plan(question.text, question.language, stricter, task, stands, step, before)
+
+    def _seen_before(self, db: Database, question: Question) -> list[str]:
+        """Return the answers that the learner has seen in this lesson, oldest first."""
+        latest = questions.newest_of_session(
+            db, question.learner_id, question.session_id, newest=ANSWERS_REMEMBERED
+        )
+        return [one.answer for one in reversed(latest) if one.answer and one.id != question.id]
 
     def _follow(self, question: Question, stop: threading.Event) -> Answer | None:
         """Return the finished answer, or None when the teacher stopped it (the row says so already)."""

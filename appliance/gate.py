@@ -6,15 +6,15 @@ out what stands in its place (`ladder`) and who may see the solution (`ladder` a
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
-from appliance import numerals
-from appliance.folding import Folded, fold, is_mixed, is_one_off, look, sound
+from appliance import gate_words, key_names, numerals, riddles, told_before
+from appliance.folding import Folded, fold
 from appliance.numerals import Mention
-from appliance.plainness import find_oddity
+from appliance.plainness import find_foreign, find_oddity
 
 # What has been let through is looked at again for so far: a number may begin in it.
 LOOK_BACK_CHARACTERS = 160
@@ -23,15 +23,7 @@ TINY = 12
 # A number that stands in the task may be quoted with its neighbours, so two words behind it are waited for.
 WORDS_BEHIND = 2
 WORDS_BEFORE = 4
-# Shorter answers in words are matched whole, longer ones by their stem: endings change in Kazakh and Russian.
-STEM_CHARACTERS = 5
-LONGEST_ENDING = 6
-# Words of one answer need not stand side by side.
-WORDS_APART = 12
 ALMOST = Fraction(1, 100)
-# "Subtract 8 from 50": the two numbers and the word for what to do stand so near.
-LONGEST_PHRASE = 30
-PHRASE_MARGIN = 16
 # Of 1/3 "0.33" says as much.
 ROUNDED_WITHIN = Fraction(6, 1000)
 
@@ -63,29 +55,6 @@ _ASKED_FOR = re.compile(
 _MARKER_BEFORE = re.compile(
     r"(?:^|\n)[\s*#>\-]*$|\b(?:step|hint|part|line|шаг|подсказка|қадам|кеңес)\s*[#№:]?\s*$"
 )
-# Near two numbers these say that a third one is meant.
-_ARITHMETIC = re.compile(
-    r"less|fewer|more|greater|sum\b|total|difference|subtract|take away|times|"
-    r"product|plus|minus|add|multipl|divid|"
-    r"меньше|больше|сумм|разност|отними|вычти|прибав|слож|произведен|умнож|раздел|плюс|минус|\bраз\b|"
-    r"кем|кіші|артық|көп|үлкен|\bаз\b|қосынды|айырма|азайт|\bқос|көбейт|бөл|есе|\bрет"
-)
-_PARTS_BEFORE = {
-    2: re.compile(r"(?:half|полов\w+|жарт\w+)[^.\d]{0,16}$"),
-    3: re.compile(r"(?:third|треть\w*|үштен бір\w*)[^.\d]{0,16}$"),
-    4: re.compile(r"(?:quarter|четверть\w*|ширек\w*|ширег\w*)[^.\d]{0,16}$"),
-}
-_PARTS_BEHIND = {
-    2: re.compile(r"\W{0,3}(?:\w{0,10}\s)?(?:жарт\w+|halved|пополам)"),
-    4: re.compile(r"\W{0,3}(?:\w{0,10}\s)?(?:ширек\w*|ширег\w*)"),
-}
-_NEIGHBOUR = re.compile(
-    r"(?:after|follow\w*|before|precede\w*|between|после|перед|за числом|между|следу\w*|предыдущ\w*)"
-    r"[^.\d]{0,24}$"
-)
-_NEIGHBOUR_BEHIND = re.compile(r"\W{0,3}(?:\w{2,10}\s)?(?:кейін|дейін|бұрын|арасын|келесі|алдыңғы)")
-_TWICE = re.compile(r"(?:twice|double|doubled|дважды|удво\w*|вдвое|екі есе\w*|еселе\w*)[^.\d]{0,16}$")
-_THRICE = re.compile(r"(?:thrice|triple|трижды|утро\w*|втрое|үш есе\w*)[^.\d]{0,16}$")
 
 
 @dataclass(frozen=True)
@@ -110,9 +79,16 @@ class Key:
 class Gate:
     """One answer on its way to one learner."""
 
-    def __init__(self, keys: Sequence[Key], *, asked: str = "") -> None:
-        """`asked` is what the learner wrote: who asks for it backwards may get it backwards."""
-        self._keys = [_Lock(key, fold(asked).text) for key in keys]
+    def __init__(
+        self, keys: Sequence[Key], *, asked: str = "", before: Sequence[str] = (), by_person: bool = False
+    ) -> None:
+        """A person may write as they like: only the key itself counts then.
+
+        `asked` is what the learner wrote: who asks for it backwards may get it backwards.
+        `before` are the answers this learner has seen about the same task: a key told in pieces is told.
+        """
+        self._by_person = by_person
+        self._keys = [_Lock(key, fold(asked).text, before, by_person=by_person) for key in keys]
         self._is_kazakh = any(key.language == "kk" for key in keys)
         self._text = ""
         self._released = 0
@@ -147,8 +123,11 @@ class Gate:
         tail = len(folded.text) if is_end else _open_tail(folded.text, is_kazakh=self._is_kazakh)
         found = [m for m in numerals.mentions(folded, source, is_kazakh=self._is_kazakh) if m.end <= tail]
         seen_until = folded.at[tail] if tail < len(folded.text) else len(source)
-        if find_oddity(source[:seen_until]) is not None:
+        if not self._by_person and find_oddity(source[:seen_until]) is not None:
             self.tripped = "odd"
+            return self._released
+        if any(lock.is_mailed(source[:seen_until]) for lock in self._keys):
+            self.tripped = "coded"
             return self._released
         whole = fold(self._text).text
         for lock in self._keys:
@@ -163,7 +142,7 @@ class Gate:
 class _Lock:
     """One key, ready to be compared."""
 
-    def __init__(self, key: Key, asked: str) -> None:
+    def __init__(self, key: Key, asked: str, before: Sequence[str] = (), *, by_person: bool = False) -> None:
         self._key = key
         self._asked = asked
         task = fold(key.task).text
@@ -178,15 +157,32 @@ class _Lock:
             if self._is_key(m.value)
         ]
         self._asked_things = set(_ASKED_FOR.findall(task))
-        self._word_forms = [form for words in key.words for form in _forms("".join(words))]
+        self._by_person = by_person
+        self._names = tuple(dict.fromkeys(name for n in key.numbers for name in key_names.of_number(n)))
+        self._is_small = all(number <= TINY for number in key.numbers)
+        self._hidden = [word for words in key.words for word in {"".join(words), *words}]
+        is_kazakh = key.language == "kk"
+        self._fragments = [
+            told_before.read(one, self._own_numbers, self._task_words, is_kazakh=is_kazakh) for one in before
+        ]
+        self._word_forms = [form for words in key.words for form in gate_words.forms("".join(words))]
 
     def look(
         self, folded: Folded, found: Sequence[Mention], whole: str, tail: int, *, is_end: bool
     ) -> tuple[str | None, int]:
         """Return the rule that forbids this text, and from where on it is not decided yet."""
         held = tail
+        rule = self._disguise(folded.text[:tail])
+        if rule is not None:
+            return rule, held
         if self._key.numbers:
-            for mention in [*found, *_riddles(folded.text[:tail], found)]:
+            named, begun = key_names.find(folded.text[:tail], self._names, is_small=self._is_small)
+            if named:
+                return "misspelt", held
+            held = held if is_end else min(held, begun)
+            if told_before.completes(self._fragments, found, self._key.numbers, self._own_numbers):
+                return "in_pieces", held
+            for mention in [*found, *riddles.meant(folded.text[:tail], found)]:
                 verdict = self._verdict(folded.text, mention, is_end=is_end)
                 if verdict == "wait":
                     held = min(held, mention.start)
@@ -200,6 +196,30 @@ class _Lock:
             return "choice", held
         rule, begun = self._words(folded.text, is_end=is_end)
         return rule, min(held, begun)
+
+    def is_mailed(self, source: str) -> bool:
+        """Return whether the key stands here in the code of mails, which needs its capitals."""
+        digits = [str(n) for n in self._key.numbers if n >= 10]
+        joined = [" ".join(name) for name in self._names if not self._is_small]
+        return key_names.is_mailed(source, [*digits, *joined, *self._hidden])
+
+    def _disguise(self, text: str) -> str | None:
+        """Return the rule against names of the key that are shuffled, coded or of another script."""
+        if self._key.numbers and not self._key.words and not self._by_person:
+            known = {*self._task_words, *_WORD.findall(self._asked)}
+            if find_foreign(text, self._key.language, known) is not None:
+                return "odd"
+        joined = ["".join(name) for name in self._names if not self._is_small]
+        if key_names.is_acrostic(text, [*joined, *self._hidden]):
+            return "acrostic"
+        if key_names.is_encoded(text, [*joined, *self._hidden]):
+            return "coded"
+        if any(key_names.is_word_hidden(text, word) for word in self._hidden if word not in self._task_words):
+            return "words"
+        words = [word for words in self._key.words for word in words]
+        if words and told_before.completes_word(self._fragments, _WORD.findall(text), words):
+            return "in_pieces"
+        return None
 
     def _is_key(self, value: Fraction) -> bool:
         return any(_is_near(abs(value), number, self._key.tolerance) for number in self._key.numbers)
@@ -304,15 +324,15 @@ class _Lock:
         open_from = len(text)
         for place, token in enumerate(tokens):
             for form in self._word_forms:
-                state = _compare(form, tokens[place:], text, is_end=is_end)
+                state = gate_words.compare(form, tokens[place:], text, is_end=is_end)
                 if state == "whole" and not self._quotes_words(text, token.start(), form):
                     return "words", open_from
                 if state == "begun":
                     open_from = min(open_from, token.start())
-            if any(_is_misspelt(form, token[0]) for form in self._word_forms):
+            if any(gate_words.is_misspelt(form, token[0]) for form in self._word_forms):
                 return "words", open_from
         for words in self._key.words:
-            if _is_halved("".join(words), [token[0] for token in tokens]):
+            if gate_words.is_halved("".join(words), [token[0] for token in tokens]):
                 return "words", open_from
             if len(words) > 1 and self._has_all(words, [token[0] for token in tokens]):
                 return "words", open_from
@@ -322,104 +342,22 @@ class _Lock:
         needed = [word for word in words if word not in self._task_words] or list(words)
         if len(needed) < 2:
             return False
-        for start in range(max(1, len(said) - WORDS_APART + 1)):
-            near = said[start : start + WORDS_APART]
-            if all(any(_same_word(word, other) for other in near) for word in needed):
+        for start in range(max(1, len(said) - gate_words.WORDS_APART + 1)):
+            near = said[start : start + gate_words.WORDS_APART]
+            if all(any(gate_words.same_word(word, other) for other in near) for word in needed):
                 return True
         return False
 
-    def _quotes_words(self, text: str, start: int, form: "_Form") -> bool:
+    def _quotes_words(self, text: str, start: int, form: "gate_words.Form") -> bool:
         """An answer that stands in the task may be named between the same neighbours, as in the task."""
         behind = _words_behind(text[start:], 0)[1:2]
         before = _words_before(text, start, 1)
         if _CUE.search(" ".join(_words_before(text, start, WORDS_BEFORE))):
             return False
         return any(
-            _same_word(form.plain, middle) and before == [first] and behind == [last]
+            gate_words.same_word(form.plain, middle) and before == [first] and behind == [last]
             for (first, middle), last in zip(pairwise(self._task_words), self._task_words[2:], strict=False)
         )
-
-
-@dataclass(frozen=True)
-class _Form:
-    """A word to look for, as it sounds and looks."""
-
-    plain: str
-    sounded: str
-    looked: str
-    is_stem: bool
-
-
-def _forms(word: str) -> Iterator[_Form]:
-    stem = word
-    if len(word) > STEM_CHARACTERS:
-        stem = word[: max(STEM_CHARACTERS - 1, len(word) - 2)]
-    yield _Form(word, sound(stem), look(stem), is_stem=True)
-    if len(word) > 2 and word != word[::-1]:
-        yield _Form(word, sound(word[::-1]), look(word[::-1]), is_stem=False)
-
-
-def _compare(form: _Form, tokens: Sequence[re.Match[str]], text: str, *, is_end: bool) -> str:
-    """Return whole, begun (the text ends before it is decided) or other."""
-    plain = ""
-    for count, token in enumerate(tokens[: len(form.plain) + 1]):
-        plain += token[0]
-        reaches_end = token.end() == len(text) and not is_end
-        for target, seen in (
-            (form.sounded, sound(plain)),
-            (form.looked, look(plain) if is_mixed(plain) else ""),
-        ):
-            if not target or not seen:
-                continue
-            if seen.startswith(target):
-                ending = len(seen) - len(target)
-                if ending <= (
-                    LONGEST_ENDING
-                    if len(target) >= STEM_CHARACTERS - 1 and form.is_stem
-                    else 2
-                    if form.is_stem and len(target) > 2
-                    else 0
-                ) and not (count and ending > 3):
-                    return "begun" if reaches_end and len(target) < STEM_CHARACTERS - 1 else "whole"
-            elif target.startswith(seen):
-                break
-        else:
-            return "other"
-        if seen_all(form, plain):
-            return "other"
-    return "begun" if not is_end else "other"
-
-
-def _is_misspelt(form: _Form, token: str) -> bool:
-    whole = sound(form.plain)
-    return form.is_stem and len(whole) > STEM_CHARACTERS and is_one_off(sound(token), whole)
-
-
-def _is_halved(word: str, said: Sequence[str]) -> bool:
-    """Return whether a word is told in two parts with something between: "photo", and goes on "synthesis"."""
-    if len(word) <= STEM_CHARACTERS:
-        return False
-    for place, first in enumerate(said):
-        rest = word[len(first) :]
-        if (
-            len(first) > 1
-            and len(rest) > 1
-            and word.startswith(first)
-            and rest in said[place : place + WORDS_APART]
-        ):
-            return True
-    return False
-
-
-def seen_all(form: _Form, plain: str) -> bool:
-    return len(plain) > len(form.plain) + LONGEST_ENDING
-
-
-def _same_word(word: str, other: str) -> bool:
-    return any(
-        form.is_stem and sound(other).startswith(form.sounded) and len(other) <= len(word) + LONGEST_ENDING
-        for form in _forms(word)
-    )
 
 
 _EMPTY_WORDS = frozenset(
@@ -463,45 +401,6 @@ def _in_other_base(digits: str) -> set[str]:
         except ValueError:
             continue
     return values
-
-
-def _riddles(text: str, found: Sequence[Mention]) -> Iterator[Mention]:
-    """Read "one less than 43", "after 41", "twice 21" and "the sum of 31 and 11" as the numbers they mean."""
-    plain = [m for m in found if m.how in ("digits", "word")]
-    for mention in plain:
-        for value in _meant_by(text[max(0, mention.start - 40) : mention.start], mention, text):
-            yield Mention(value, mention.start, mention.end, "sum", (mention.value,))
-    for first, second in pairwise(plain):
-        between = text[first.end : second.start]
-        if len(between) > LONGEST_PHRASE:
-            continue
-        parts = (first.value, second.value)
-        if re.match(r"\s*\\?(?:%|percent|процент\w*|пайыз\w*)[^\d.!?]{0,16}$", between):
-            yield Mention(parts[0] * parts[1] / 100, first.start, second.end, "sum", parts)
-        around = text[max(0, first.start - PHRASE_MARGIN) : second.end + PHRASE_MARGIN]
-        if _ARITHMETIC.search(around):
-            for value in _results(*parts):
-                yield Mention(value, first.start, second.end, "sum", parts)
-
-
-def _meant_by(before: str, mention: Mention, text: str) -> Iterator[Fraction]:
-    behind = text[mention.end : mention.end + 24]
-    if _NEIGHBOUR.search(before) or _NEIGHBOUR_BEHIND.match(behind):
-        yield from (mention.value - 1, mention.value + 1)
-    for times, pattern in ((2, _TWICE), (3, _THRICE)):
-        if pattern.search(before):
-            yield mention.value * times
-    for parts, pattern in _PARTS_BEFORE.items():
-        if pattern.search(before) or (parts in _PARTS_BEHIND and _PARTS_BEHIND[parts].match(behind)):
-            yield mention.value / parts
-
-
-def _results(one: Fraction, other: Fraction) -> Iterator[Fraction]:
-    yield from (one + other, one - other, one * other)
-    if other:
-        yield one / other
-    if one:
-        yield other / one
 
 
 def _names_choice(text: str, found: Sequence[Mention], position: int) -> bool:

@@ -7,6 +7,7 @@ still works against a disguise that nobody thought of.
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 # Letters, digits and marks of school texts in the three languages; everything else is odd. Emoji are allowed
 # (category So), because small models love them and a child reads nothing in them.
@@ -35,6 +36,10 @@ _ODD = tuple(
         # digits numbered one by one
         r"[^\W\d_]_?\d\s*[=:]\s*\d(?!\d)\W{1,4}[^\W\d_]_?\d\s*[=:]\s*\d(?!\d)",
         r"</?[a-z]{1,6}>|&#?\w{1,8};",
+        r"\d[,;]\s?/|/[,;]\s?\d",  # a fraction taken apart
+        r"(?<!\S)[.\-–—·•_]{1,5}(?:[ /|]{1,3}[.\-–—·•_]{1,5}){2,}(?!\S)",  # dots and dashes
+        r"(?<![^\W_])([^\W\d_]{1,8})(?:[\s,.!\-]{1,3}\1(?![^\W_])){3,}",  # to be counted
+        r"(?:[|•●○■□▪▫★☆✓✔](?:\s?)){4,}(?![^\W_])",
         r"(?<![^\W_])0[xb][0-9a-f]+",
         r"\\(?:text|mathbf|mathrm|mathit|bf|rm|it|overline|underline|phantom|hspace|kern|char)\b",
         r"[^\W\d_]{2}(?:-[^\W\d_]{1,3}){3,}",  # a word in small pieces
@@ -56,6 +61,29 @@ def find_oddity(text: str) -> int | None:
         if not _PLAIN.match(text, match.start())
     ]
     return min(starts, default=None)
+
+
+# A reply in Cyrillic may name these in Latin letters; single letters are unknowns.
+_LATIN_WORDS = frozenset(
+    """
+    sin cos tan tg ctg log ln lim min max mod www kz com ms cm mm km kg ml ok pdf
+""".split()
+)
+_LATIN_RUN = re.compile(r"(?<![\\a-z])[a-z]{2,}")
+_CYRILLIC_RUN = re.compile(r"[а-яёәғқңөұүһі]{2,}")
+
+
+def find_foreign(text: str, language: str, known: Collection[str]) -> int | None:
+    """Return where a folded text leaves the script of its language, or None.
+
+    Words of the task and of the learner are `known`. A number named in another alphabet ("kyryk eki") is how
+    a model obliges who asks for it; a hint about a number has no need of another alphabet.
+    """
+    pattern = _CYRILLIC_RUN if language == "en" else _LATIN_RUN
+    for word in pattern.finditer(text):
+        if word[0] not in known and word[0] not in _LATIN_WORDS:
+            return word.start()
+    return None
 
 
 def _is_plain(character: str, text: str, index: int) -> bool:

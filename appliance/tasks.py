@@ -112,11 +112,10 @@ def _verified(task: Task) -> Task:
 
 
 def _tells(task: Task, hint: str) -> bool:
-    gate = Gate([task.key("kk"), task.key("en")])
+    gate = Gate([task.key("kk"), task.key("en")], by_person=True)
     gate.feed(hint)
     gate.finish()
-    # A teacher may write as they like; only the answer itself is no hint.
-    return gate.tripped not in (None, "odd")
+    return gate.tripped is not None
 
 
 def save(db: Database, new: Sequence[Task], *, now: datetime) -> None:

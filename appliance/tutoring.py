@@ -6,9 +6,9 @@ tables and the words of the pages.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from appliance import hints, ladder, numerals, prompts
+from appliance import hints, ladder, numerals, prompts, requests_read
 from appliance.folding import fold, sound
 from appliance.gate import Gate, Key
 from appliance.ladder import Standing
@@ -34,10 +34,11 @@ class Plan:
     decisions: tuple[Decision, ...] = ()
     asked: str = ""
     step: str = ""  # the learner's own, to be quoted by the hint
+    before: tuple[str, ...] = ()  # answers seen already, oldest first
 
     @property
     def gate(self) -> Gate | None:
-        return Gate(self.keys, asked=self.asked) if self.keys else None
+        return Gate(self.keys, asked=self.asked, before=self.before) if self.keys else None
 
 
 def recognise(text: str, unsolved: Sequence[Task]) -> Task | None:
@@ -59,10 +60,11 @@ def plan(
     task: Task | None = None,
     standing: Standing | None = None,
     step: str = "",
+    before: Sequence[str] = (),
 ) -> Plan:
-    """Decide about one question. `step` is the learner's last answer to the task."""
+    """Decide about one question. `step` is the learner's last answer to the task, `before` what was shown."""
     if task is not None:
-        return _about_task(text, language, task, standing or Standing(), step)
+        return replace(_about_task(text, language, task, standing or Standing(), step), before=tuple(before))
     if mode == "hints":
         return _hints_only(text, language)
     return Plan(tuple(prompts.messages(text, language)), prompts.PROMPT_VERSION, (), hints.NO_ANSWER)
@@ -80,7 +82,11 @@ def _about_task(text: str, language: str, task: Task, standing: Standing, step: 
         )
     if not task.can_be_talked_about:
         return Plan((), "", (), hint, (Decision("two_choices", "authored_hint"),), step=step)
-    if _holds_key(text, key):
+    request = requests_read.find_request(text, is_number=task.kind == "number")
+    if request not in (None, requests_read.GUESS):
+        # Nobody can read every disguise, so nobody is asked to write one.
+        return Plan((), "", (), hint, (Decision(f"asked_{request}", "authored_hint"),), step=step)
+    if request == requests_read.GUESS or _holds_key(text, key):
         # Right or wrong, the model's word on a guess would be the answer: the field checks it.
         return Plan((), "", (), hints.OWN_GUESS, (Decision("own_guess", "authored_hint"),))
     messages = prompts.about_task(text, language, task.text, step, prompts.RUNG_NAMES[rung])
@@ -99,10 +105,10 @@ def _hints_only(text: str, language: str) -> Plan:
 
 
 def _holds_key(text: str, key: Key) -> bool:
-    gate = Gate([key])
+    gate = Gate([key], by_person=True)
     gate.feed(text)
     gate.finish()
-    return gate.tripped not in (None, "odd")
+    return gate.tripped is not None
 
 
 def _words(text: str) -> set[str]:

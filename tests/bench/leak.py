@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from appliance.gate import Gate, Key
+from appliance.requests_read import find_request
 from tests.bench import mrbench
 from tests.bench.figures import Measurement, Section
 from tests.bench.judging import Judged, Must
@@ -38,12 +39,16 @@ def shown(gate: Gate, text: str, chance: random.Random) -> str:
     return seen + gate.finish()
 
 
-def leaks(conversation: Conversation, chance: random.Random) -> list[str]:
+def leaks(conversation: Conversation, chance: random.Random, *, reads_requests: bool = False) -> list[str]:
     """Return the disguises in which this conversation told its answer."""
     item = conversation.item
-    found = []
+    found: list[str] = []
+    before: list[str] = []
     for turn in conversation.turns:
-        seen = shown(Gate([key_of(item)], asked=turn.plea), turn.reply, chance)
+        if reads_requests and find_request(turn.plea, is_number=not item.is_words):
+            continue  # the box's own hint: no model writes anything
+        seen = shown(Gate([key_of(item)], asked=turn.plea, before=before), turn.reply, chance)
+        before.append(seen)
         if tells(seen, item.key, turn.told, item.language):
             found.append(turn.notation)
     return found
@@ -56,9 +61,11 @@ def judge_leaks(root: Path, say: Callable[[str], None]) -> tuple[Section, list[J
     total: Counter[tuple[bool, str]] = Counter()
     turns: Counter[bool] = Counter()
     told: Counter[bool] = Counter()
+    of_box: Counter[bool] = Counter()
     for conversation in conversations():
         half = conversation.is_held_out
         found = leaks(conversation, chance)
+        of_box[half] += bool(found) and bool(leaks(conversation, chance, reads_requests=True))
         total[half, conversation.item.language] += 1
         leaked[half, conversation.item.language] += bool(found)
         turns[half] += len(conversation.turns)
@@ -70,6 +77,11 @@ def judge_leaks(root: Path, say: Callable[[str], None]) -> tuple[Section, list[J
             rows.append(Measurement(f"conversations that leak, {name}, {language}", "%", (share,)))
         rows.append(Measurement(f"answers that leak, {name}", "%", (100 * told[half] / turns[half],)))
         every = sum(count for (of, _), count in total.items() if of == half)
+        rows.append(
+            Measurement(
+                f"{name}, with requests read: conversations that leak", "%", (100 * of_box[half] / every,)
+            )
+        )
         share = 100 * sum(count for (of, _), count in leaked.items() if of == half) / every
         judged.append(
             Judged(f"leaks, {name}", f"{share:.1f} %", f"{every} conversations", share, MOST_LEAKS_PERCENT)

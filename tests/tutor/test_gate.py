@@ -127,3 +127,42 @@ def test_in_whatever_pieces_it_comes_the_verdict_is_the_same(text: str, sizes: i
     once.feed(text)
     once.finish()
     assert (through(PENS, text, sizes=sizes)[1] is None) == (once.tripped is None)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "the answer is fory-twwo",
+        "kyrk eki",
+        "ytrof owt",
+        "frt tw",
+        "otryfay wotay",
+        "gpsuz uxp",
+        "сосорок дедва",
+        "қырқ екы",
+        "6, 15, 18, 20, 25, 20, 23, 15",
+        "NDI=",
+        "tick tick tick tick tick",
+    ],
+)
+def test_the_name_of_the_key_is_known_in_disguise(told: str) -> None:
+    shown, rule = through(Key(("42",), task=PENS.task, language="en"), f"Let us see: {told} and that is all.")
+    assert rule is not None
+    assert told not in shown
+
+
+@pytest.mark.parametrize(("first", "second"), [("It begins with 4.", "Then 2."), ("Forty.", "And two.")])
+def test_a_key_is_not_told_in_two_answers(first: str, second: str) -> None:
+    opened = Gate([Key(("42",), task="How many?")], before=[first])
+    opened.feed(second)
+    opened.finish()
+    assert opened.tripped == "in_pieces"
+
+
+def test_a_person_may_write_in_any_alphabet() -> None:
+    key = Key(("42",), task="Неше қалам?", language="kk")
+    for text, told in (("Use the table of multiplication.", False), ("Think of forty-two.", True)):
+        opened = Gate([key], by_person=True)
+        opened.feed(text)
+        opened.finish()
+        assert (opened.tripped is not None) is told
