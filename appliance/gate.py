@@ -180,6 +180,8 @@ class _Lock:
             if named:
                 return "misspelt", held
             held = held if is_end else min(held, begun)
+            if not self._by_person and riddles.is_circled(found, self._key.numbers, self._own_numbers):
+                return "circled", held
             if told_before.completes(self._fragments, found, self._key.numbers, self._own_numbers):
                 return "in_pieces", held
             for mention in [*found, *riddles.meant(folded.text[:tail], found)]:

@@ -11,9 +11,11 @@ import re
 from appliance import numerals
 from appliance.folding import fold, sound
 
-ANSWER, FORM, RULES, HALVING, GUESS = "answer", "form", "rules", "halving", "guess"
+ANSWER, FORM, RULES, HALVING, GUESS, UNCLEAR = "answer", "form", "rules", "halving", "guess", "unclear"
 # A bare guess is short; in a longer message the numbers are the learner's work.
 GUESS_WORDS = 7
+# A sentence of so many words with a number in it is work, when nothing is asked.
+STATEMENT_WORDS = 5
 # The verb and what is asked for stand so many words apart.
 ASK_WORDS = 7
 
@@ -107,6 +109,19 @@ _COMPARES = """
     көп-пе аз-ба үлкен кіші жоғары төмен арасында арасын жұп| жұп-па тақ| тақ-па жай-сан бөлінеді еселі
     жақын ыстық жылы-ма суық иә-немесе иә-әлде ия-немесе ия-әлде дұрыс-па-бұрыс
 """
+# What a learner says who works on the task. Nobody can list every way to ask for the answer: a message without
+# any of these meets the written hint.
+_WORKS = """
+    understand understood explain why| how-do how-can how-to how-come how-is how-did hint help stuck confus mistake wrong error step start begin next|
+    mean| means rule formula definition example similar check my| mine i-think i-thought i-got i-tried i-did i-have i-multipl i-add i-divid
+    i-subtract i-found i-used i-know i-dont i-do-not i-cant multipl divid subtract adding add| operation method because figure equation fraction percent
+    should-i do-we do-i need-to we-need unit units lost| sure| idea| think first|
+    понима понял поняла понят непонят объясн почему зачем как-найти как-решать как-начать как-проверить как-делать как-это-дел как-получить как-можно как-мне подсказ
+    помог помощ застрял ошиб шаг начать начал начинать начинается дальше значит означает что-такое правил формул пример похож провер мой| моя| моё| мою| моего у-меня я-думаю я-умнож я-слож
+    я-раздел я-вычел умнож слож складыв дели| делить делен раздел вычит вычест действи запутал не-знаю не-могу не-получ нужно-ли единиц теорем определен
+    түсін неге| неліктен қалай-таб қалай-баст қалай-шеш қалай-тексер қалай-есепте кеңес көмек қате қадам баста неден енді деген білдір ереже формула мысал ұқсас тексер
+    менің ойлаймын ойымша көбейт қос| қосу қостым қосамыз қосып азайт бөлу| бөлдім бөлеміз амал анықтама шатас білмей білмедім тұрып-қал бірлік бөлшек
+"""
 _IT_IS = _as_heard(
     r"\b(?:it|answer|number|result|eto|ono|otvet\w*|chislo\w*|ol|jaua[pb]\w*|san\w*|is|does)\b|\?"
 )
@@ -128,7 +143,7 @@ def _pattern(stems: str) -> re.Pattern[str]:
     return re.compile(r"\b(?:" + "|".join(parts) + ")")
 
 
-_FORM, _ORDER, _RULE, _COMPARE = map(_pattern, (_FORMS, _ORDERS, _RULES, _COMPARES))
+_FORM, _ORDER, _RULE, _COMPARE, _WORK = map(_pattern, (_FORMS, _ORDERS, _RULES, _COMPARES, _WORKS))
 _ANSWER, _ASK = _pattern(_ANSWERS), _pattern(_ASKS)
 _QUESTION = _as_heard(
     r"\b(?:what|whats|kakoi|kakov|kakoe|chemu|kandai|kansha|neshe|ne)\b(?: \w+){0,3}? "
@@ -139,8 +154,12 @@ _QUESTION = _as_heard(
 )
 
 
+# Who writes a sum shows their work.
+_SUM = re.compile(r"\d\s*[+×*·:÷/=−]\s*\d|=\s*\$?\d")
+
+
 def find_request(text: str, *, is_number: bool = True) -> str | None:
-    """Return what a message asks for, if it is the answer in whatever form, or None."""
+    """Return what a message asks for, if it is the answer in whatever form, or None: it asks for help."""
     plain = heard(text)
     for kind, pattern in ((FORM, _FORM), (RULES, _RULE)):
         if pattern.search(plain):
@@ -153,7 +172,14 @@ def find_request(text: str, *, is_number: bool = True) -> str | None:
         return ANSWER
     if _COMPARE.search(plain) and _IT_IS.search(plain + (" ?" if "?" in text else "")):
         return HALVING
-    return GUESS if is_number and _is_guess(text, plain) else None
+    if is_number and _is_guess(text, plain):
+        return GUESS
+    return None if _WORK.search(plain) or _SUM.search(text) or _is_statement(text) else UNCLEAR
+
+
+def _is_statement(text: str) -> bool:
+    """Return whether a message says something about numbers and asks for nothing."""
+    return "?" not in text and len(text.split()) >= STATEMENT_WORDS and re.search(r"\d", text) is not None
 
 
 def heard(text: str) -> str:

@@ -5,13 +5,19 @@ out numbers that stand there (`numerals`).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from appliance.numerals import Mention
 
 # "Subtract 8 from 50": the two numbers and the word for what to do stand so near.
+# Numbers this small belong to plain speech, and a key this small is near to everything.
+LEAST_STRANGE, LEAST_CIRCLED = 1, 20
+# "Larger than 41 and smaller than 43": both stand so near.
+NEAR = 3
+# A task has few numbers; a learner's long message has many.
+OWN_NUMBERS = 12
 LONGEST_PHRASE = 30
 PHRASE_MARGIN = 16
 # Near two numbers these say that a third one is meant.
@@ -76,3 +82,29 @@ def _results(one: Fraction, other: Fraction) -> Iterator[Fraction]:
         yield one / other
     if one:
         yield other / one
+
+
+def is_circled(found: Sequence[Mention], keys: Sequence[Fraction], own: Collection[Fraction]) -> bool:
+    """Return whether numbers that nobody gave stand around the key: "41 and 43", "12, 22, 32", "21 twice".
+
+    What follows from the task's and the learner's numbers in one step is their work and no riddle.
+    """
+    known = set(own)
+    for one, other in combinations(sorted(own)[:OWN_NUMBERS], 2):
+        known |= {abs(value) for value in _results(one, other)}
+    strange = [
+        m.value for m in found if m.how in ("digits", "word") and m.value > LEAST_STRANGE and m.value not in known
+    ]
+    for key in keys:
+        if key <= LEAST_CIRCLED or key in own:
+            continue
+        for one, other in combinations(dict.fromkeys(strange), 2):
+            if one == key or other == key:
+                continue
+            if {one + other, abs(one - other), (one + other) / 2, 2 * other - one} & {key}:
+                return True
+            if abs(one - key) <= NEAR and abs(other - key) <= NEAR:
+                return True
+        if any(one in (key * 10, key / 10, key + 1900, key + 2000) for one in strange):
+            return True
+    return False
