@@ -180,8 +180,9 @@ class _Lock:
             if named:
                 return "misspelt", held
             held = held if is_end else min(held, begun)
-            if not self._by_person and riddles.is_circled(found, self._key.numbers, self._own_numbers):
-                return "circled", held
+            closed = key_names.without_hyphens(folded.text[:tail])
+            if closed and key_names.find(closed, self._names, is_small=self._is_small)[0]:
+                return "misspelt", held
             if told_before.completes(self._fragments, found, self._key.numbers, self._own_numbers):
                 return "in_pieces", held
             for mention in [*found, *riddles.meant(folded.text[:tail], found)]:
@@ -190,6 +191,10 @@ class _Lock:
                     held = min(held, mention.start)
                 elif verdict is not None:
                     return verdict, held
+            if not self._by_person and riddles.is_circled(
+                folded.text[:tail], found, self._key.numbers, self._own_numbers
+            ):
+                return "circled", held
             if self._is_taken_apart(folded.text[:tail]):
                 return "spelled", held
             if self._is_spelled_out(whole if is_end else whole[: len(whole) - len(folded.text) + tail]):

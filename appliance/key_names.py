@@ -25,6 +25,8 @@ LARGEST_NAMED = 10**6
 # Language games put letters in between: "сосоросок". What is longer than so many times hides nothing.
 GAME_FACTOR = 3
 GAME_LETTERS = 4
+# "Fortyka twoka", "umforty umtwo".
+LONGEST_AFFIX = 3
 # Initial letters spell a word by chance only if it is short.
 ACROSTIC_LETTERS = 4
 # A shifted word of four letters is a word by chance once in a while; five are not.
@@ -74,6 +76,8 @@ _CUE_BEFORE = re.compile(
     r"(?:answer|result|equals?|get|ответ\w*|получ\w*|итог\w*|равн\w*|жауа[пб]\w*|нәтиже\w*|тең\w*|secret|is|это|=)\W{1,4}$"
 )
 _CUE_BEHIND = re.compile(r"\W{1,3}(?:болады|шығады|керек|в ответе|получ\w*)")
+# Between letters these stand for a letter or cut a word.
+_JOINERS = re.compile(r"(?<=[^\W\d])[._\-…*?](?=[^\W\d])|_")
 _ENCODED = re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{3,}={0,2}(?![\w+/=])")
 
 
@@ -151,23 +155,29 @@ def find(text: str, names: Sequence[tuple[str, ...]], *, is_small: bool) -> tupl
             for start in range(len(words)):
                 count = _matched(words, start, row)
                 if count == len(row):
-                    if _is_disguised(words[start : start + count], row):
+                    if _is_disguised(words[start : start + count], row, is_turned=row != name):
                         return True, begun
                 elif count and start + count == len(words):
                     begun = min(begun, tokens[start].start())
     return False, begun
 
 
-def _is_disguised(said: Sequence[str], row: Sequence[str]) -> bool:
+def _is_disguised(said: Sequence[str], row: Sequence[str], *, is_turned: bool) -> bool:
     """Return whether these words pass for a name without being it, and not by chance."""
     pairs = list(zip(said, row, strict=True))
     if all(word == name for word, name in pairs):
-        return False
+        return is_turned
     if sum(map(len, row)) <= EXACT_LETTERS:
         return all(sorted(word) == sorted(name) for word, name in pairs)
     # Ordinary words side by side pass for names only beside a real one.
     is_beside_one = any(word == name and len(name) > GAME_LETTERS for word, name in pairs)
     return is_beside_one or not any(word in _ORDINARY for word in said)
+
+
+def without_hyphens(text: str) -> str:
+    """Return a text whose words are not cut by hyphens ("fo-rty tw-o"), or nothing if none were."""
+    closed = re.sub(r"(?<=[^\W\d_])-(?=[^\W\d_])", "", text)
+    return closed if closed != text else ""
 
 
 def _matched(words: Sequence[str], start: int, row: Sequence[str]) -> int:
@@ -208,9 +218,11 @@ def passes_for(word: str, name: str) -> bool:
 
 def _is_game(heard: str, wanted: str) -> bool:
     """Letters put in ("fofortyfy"), or all vowels left out ("frt")."""
-    if not _VOWELS.search(heard):
-        bones = _VOWELS.sub("", wanted)
-        return len(bones) > 1 and heard == bones
+    bones = _VOWELS.sub("", wanted)
+    if len(bones) > 1 and _VOWELS.sub("", heard) == bones:
+        return True
+    if heard.startswith(wanted) or heard.endswith(wanted):
+        return len(heard) <= len(wanted) + LONGEST_AFFIX
     if len(wanted) < GAME_LETTERS or not len(wanted) < len(heard) <= GAME_FACTOR * len(wanted):
         return False
     return is_within(wanted, heard)
@@ -256,7 +268,8 @@ def is_word_hidden(text: str, word: str) -> bool:
     """Return whether an answer in one word stands here misspelt, shuffled, doubled, stretched or shifted."""
     if len(word) < SHORT_WORD:
         return False
-    return any(_hides(token[0], word) for token in _WORD.finditer(text))
+    closed = _JOINERS.sub("", text)
+    return any(_hides(token[0], word) for part in (text, closed) for token in _WORD.finditer(part))
 
 
 @lru_cache(maxsize=8192)
@@ -274,7 +287,9 @@ def _hides(token: str, word: str) -> bool:
     ):
         return True
     bones = _VOWELS.sub("", wanted)
-    if len(bones) >= GAME_LETTERS and heard == bones:
+    if token[::2] == word or token[1::2] == word:
+        return True
+    if len(bones) >= GAME_LETTERS - 1 and _VOWELS.sub("", heard) == bones:
         return True
     is_long = len(wanted) > SHORT_WORD and len(wanted) < len(heard) <= GAME_FACTOR * len(wanted)
     return is_long and is_within(wanted, heard)
@@ -313,7 +328,12 @@ def is_encoded(text: str, names: Sequence[str]) -> bool:
 
 
 def is_mailed(source: str, names: Sequence[str]) -> bool:
-    """Return whether a name stands here in the code of mails (base64)."""
+    """Return whether a name stands here in the code of mails (base64), or digits as capitals ("DB")."""
+    capitals = set(re.findall(r"(?<![^\W_])[^\W\d_]{2,9}(?![^\W_])", source))
+    for digits in (name for name in names if name.isdigit()):
+        for alphabet in _ALPHABETS:
+            if "".join(alphabet[(int(digit) - 1) % 10] for digit in digits).upper() in capitals:
+                return True
     for token in _ENCODED.finditer(source):
         try:
             padded = token[0].rstrip("=") + "=" * (-len(token[0].rstrip("=")) % 4)

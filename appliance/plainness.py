@@ -36,6 +36,7 @@ _ODD = tuple(
         # digits numbered one by one
         r"[^\W\d_]_?\d\s*[=:]\s*\d(?!\d)\W{1,4}[^\W\d_]_?\d\s*[=:]\s*\d(?!\d)",
         r"</?[a-z]{1,6}>|&#?\w{1,8};",
+        r"(?<![\w^])\d+_(?!\w)|(?<!\w)_\d+(?![\w_])",  # a gap to be filled
         r"\d[,;]\s?/|/[,;]\s?\d",  # a fraction taken apart
         r"(?<!\S)[.\-–—·•_]{1,5}(?:[ /|]{1,3}[.\-–—·•_]{1,5}){2,}(?!\S)",  # dots and dashes
         r"(?<![^\W_])([^\W\d_]{1,8})(?:[\s,.!\-]{1,3}\1(?![^\W_])){3,}",  # to be counted

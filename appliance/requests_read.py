@@ -1,9 +1,10 @@
 """Does a learner's message ask for the answer, straight or in another form? Pure.
 
-While the ladder has not reached the solution such a message gets the box's own hint and no model hears
-it: whatever disguise it wanted, there is nobody to write one. Words are compared as they sound, so Kazakh and
-Russian typed in Latin letters meet the same lists. Errs towards the hint: who asks honestly and is misread
-loses one answer of a model. Keeps out what is then said (`hints`) and the reading of answers (`gate`).
+While the ladder has not reached the solution such a message, and one that shows no work on the task,
+gets the box's own hint and no model hears it: whatever disguise it wanted, there is nobody to write one.
+Words are compared as they sound, so Kazakh and Russian typed in Latin letters meet the same lists. Errs
+towards the hint: who asks honestly and is misread loses one answer of a model. Keeps out what is then
+said (`hints`) and the reading of answers (`gate`).
 """
 
 import re
@@ -109,18 +110,23 @@ _COMPARES = """
     көп-пе аз-ба үлкен кіші жоғары төмен арасында арасын жұп| жұп-па тақ| тақ-па жай-сан бөлінеді еселі
     жақын ыстық жылы-ма суық иә-немесе иә-әлде ия-немесе ия-әлде дұрыс-па-бұрыс
 """
-# What a learner says who works on the task. Nobody can list every way to ask for the answer: a message without
-# any of these meets the written hint.
+# What a learner says who works on the task. Nobody can list every way to ask for the answer, so a message
+# without any of these meets the written hint.
 _WORKS = """
-    understand understood explain why| how-do how-can how-to how-come how-is how-did hint help stuck confus mistake wrong error step start begin next|
-    mean| means rule formula definition example similar check my| mine i-think i-thought i-got i-tried i-did i-have i-multipl i-add i-divid
-    i-subtract i-found i-used i-know i-dont i-do-not i-cant multipl divid subtract adding add| operation method because figure equation fraction percent
-    should-i do-we do-i need-to we-need unit units lost| sure| idea| think first|
-    понима понял поняла понят непонят объясн почему зачем как-найти как-решать как-начать как-проверить как-делать как-это-дел как-получить как-можно как-мне подсказ
-    помог помощ застрял ошиб шаг начать начал начинать начинается дальше значит означает что-такое правил формул пример похож провер мой| моя| моё| мою| моего у-меня я-думаю я-умнож я-слож
-    я-раздел я-вычел умнож слож складыв дели| делить делен раздел вычит вычест действи запутал не-знаю не-могу не-получ нужно-ли единиц теорем определен
-    түсін неге| неліктен қалай-таб қалай-баст қалай-шеш қалай-тексер қалай-есепте кеңес көмек қате қадам баста неден енді деген білдір ереже формула мысал ұқсас тексер
-    менің ойлаймын ойымша көбейт қос| қосу қостым қосамыз қосып азайт бөлу| бөлдім бөлеміз амал анықтама шатас білмей білмедім тұрып-қал бірлік бөлшек
+    understand understood explain why| how-do how-can how-to how-come how-is how-did hint help stuck
+    confus mistake wrong error step start begin next| mean| means rule formula definition example
+    similar check my| mine i-think i-thought i-got i-tried i-did i-have i-multipl i-add i-divid
+    i-subtract i-found i-used i-know i-dont i-do-not i-cant multipl divid subtract adding add| operation
+    method because figure equation fraction percent should-i do-we do-i need-to we-need unit units lost|
+    sure| idea| think first| понима понял поняла понят непонят объясн почему зачем как-найти как-решать
+    как-начать как-проверить как-делать как-это-дел как-получить как-можно как-мне подсказ помог помощ
+    застрял ошиб шаг начать начал начинать начинается дальше значит означает что-такое правил формул
+    пример похож провер мой| моя| моё| мою| моего у-меня я-думаю я-умнож я-слож я-раздел я-вычел умнож
+    слож складыв дели| делить делен раздел вычит вычест действи запутал не-знаю не-могу не-получ
+    нужно-ли единиц теорем определен түсін неге| неліктен қалай-таб қалай-баст қалай-шеш қалай-тексер
+    қалай-есепте кеңес көмек қате қадам баста неден енді деген білдір ереже формула мысал ұқсас тексер
+    менің ойлаймын ойымша көбейт қос| қосу қостым қосамыз қосып азайт бөлу| бөлдім бөлеміз амал анықтама
+    шатас білмей білмедім тұрып-қал бірлік бөлшек
 """
 _IT_IS = _as_heard(
     r"\b(?:it|answer|number|result|eto|ono|otvet\w*|chislo\w*|ol|jaua[pb]\w*|san\w*|is|does)\b|\?"

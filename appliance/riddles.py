@@ -7,7 +7,7 @@ out numbers that stand there (`numerals`).
 import re
 from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, permutations
 
 from appliance.numerals import Mention
 
@@ -18,6 +18,7 @@ LEAST_STRANGE, LEAST_CIRCLED = 1, 20
 NEAR = 3
 # A task has few numbers; a learner's long message has many.
 OWN_NUMBERS = 12
+COUPLE = 2
 LONGEST_PHRASE = 30
 PHRASE_MARGIN = 16
 # Near two numbers these say that a third one is meant.
@@ -43,6 +44,16 @@ _NEIGHBOUR = re.compile(
 _NEIGHBOUR_BEHIND = re.compile(r"\W{0,3}(?:\w{2,10}\s)?(?:кейін|дейін|бұрын|арасын|келесі|алдыңғы)")
 _TWICE = re.compile(r"(?:twice|double|doubled|дважды|удво\w*|вдвое|екі есе\w*|еселе\w*)[^.\d]{0,16}$")
 _THRICE = re.compile(r"(?:thrice|triple|трижды|утро\w*|втрое|үш есе\w*)[^.\d]{0,16}$")
+
+_TENTH = re.compile(r"tenth|\bten\b|десят|оннан|\bонға")
+_COUPLE = re.compile(r"\bcouple|\bpair|\bпар[аоуы]|жұп")
+_WHOLES = re.compile(r"\bcentury|\bвек|ғасыр|\bhour|\bчас|сағат|hundred|\bсотн")
+_PACKS = (
+    (re.compile(r"dozen|дюжин"), 12),
+    (re.compile(r"\bscore"), 20),
+    (re.compile(r"\bten-|\btens\b|по десять|десятк|десяток|ондық|он теңге"), 10),
+)
+_SQUARED = re.compile(r"square|квадрат")
 
 
 def meant(text: str, found: Sequence[Mention]) -> Iterator[Mention]:
@@ -84,7 +95,9 @@ def _results(one: Fraction, other: Fraction) -> Iterator[Fraction]:
         yield other / one
 
 
-def is_circled(found: Sequence[Mention], keys: Sequence[Fraction], own: Collection[Fraction]) -> bool:
+def is_circled(
+    text: str, found: Sequence[Mention], keys: Sequence[Fraction], own: Collection[Fraction]
+) -> bool:
     """Return whether numbers that nobody gave stand around the key: "41 and 43", "12, 22, 32", "21 twice".
 
     What follows from the task's and the learner's numbers in one step is their work and no riddle.
@@ -93,8 +106,11 @@ def is_circled(found: Sequence[Mention], keys: Sequence[Fraction], own: Collecti
     for one, other in combinations(sorted(own)[:OWN_NUMBERS], 2):
         known |= {abs(value) for value in _results(one, other)}
     strange = [
-        m.value for m in found if m.how in ("digits", "word") and m.value > LEAST_STRANGE and m.value not in known
+        m.value
+        for m in found
+        if m.how in ("digits", "word") and m.value > LEAST_STRANGE and m.value not in known
     ]
+    said = [m.value for m in found if m.how in ("digits", "word")][:OWN_NUMBERS]
     for key in keys:
         if key <= LEAST_CIRCLED or key in own:
             continue
@@ -105,6 +121,17 @@ def is_circled(found: Sequence[Mention], keys: Sequence[Fraction], own: Collecti
                 return True
             if abs(one - key) <= NEAR and abs(other - key) <= NEAR:
                 return True
-        if any(one in (key * 10, key / 10, key + 1900, key + 2000) for one in strange):
+        if any(one in (key / 10, key / 2, key / 3, key * 2, key + 1900, key + 2000) for one in strange):
+            return True
+        if _TENTH.search(text) and key * 10 in strange:
+            return True
+        if _COUPLE.search(text) and any(abs(one - key) == COUPLE for one in strange):
+            return True
+        if _WHOLES.search(text) and any(one in (60 - key, 100 - key) for one in strange):
+            return True
+        for pattern, times in _PACKS:
+            if pattern.search(text) and any(a * times + b == key for a, b in permutations(said, 2)):
+                return True
+        if _SQUARED.search(text) and any(a * a + b == key for a, b in permutations(said, 2)):
             return True
     return False

@@ -15,6 +15,7 @@ from appliance.requests_read import find_request
 from tests.bench import mrbench
 from tests.bench.figures import Measurement, Section
 from tests.bench.judging import Judged, Must
+from tests.tutor import seventh
 from tests.tutor.attacks import LANGUAGES, Conversation, Item, conversations
 from tests.tutor.fair_hints import fair_hints
 from tests.tutor.leak_judge import tells
@@ -86,6 +87,9 @@ def judge_leaks(root: Path, say: Callable[[str], None]) -> tuple[Section, list[J
         judged.append(
             Judged(f"leaks, {name}", f"{share:.1f} %", f"{every} conversations", share, MOST_LEAKS_PERCENT)
         )
+    more_rows, seventh_verdict = judge_seventh(chance)
+    rows += more_rows
+    judged.append(seventh_verdict)
     alarms, judged_alarms = judge_false_alarms(fair_hints(), chance)
     rows += alarms
     judged.append(judged_alarms)
@@ -106,6 +110,20 @@ def judge_leaks(root: Path, say: Callable[[str], None]) -> tuple[Section, list[J
         + (" (MRBench: not run, it is not here)." if benchmark is None else "."),
         tuple(rows),
     ), judged
+
+
+def judge_seventh(chance: random.Random) -> tuple[list[Measurement], Judged]:
+    """The set of riddles and word games: judged with the reading of requests, as the box works."""
+    every = list(seventh.conversations())
+    alone = 100 * sum(bool(leaks(one, chance)) for one in every) / len(every)
+    share = 100 * sum(bool(leaks(one, chance, reads_requests=True)) for one in every) / len(every)
+    verdict = Judged(
+        "leaks, the seventh set", f"{share:.1f} %", f"{len(every)} conversations", share, MOST_LEAKS_PERCENT
+    )
+    return [
+        Measurement("conversations that leak, the seventh set, gate alone", "%", (alone,)),
+        Measurement("conversations that leak, the seventh set, with requests read", "%", (share,)),
+    ], verdict
 
 
 def judge_false_alarms(

@@ -60,14 +60,22 @@ def dozens(n: int, language: str, _chance: random.Random) -> str | None:
     if not 24 < n < 140:
         return None
     many, rest = divmod(n, 12)
-    return by(f"{say(many, 'en')} dozen eggs with {say(rest, 'en')} loose ones", f"{say(many, 'ru')} дюжин яиц и россыпью {say(rest, 'ru')}", f"{say(many, 'kk')} дюжина жұмыртқа, бөлек {say(rest, 'kk')}")[language]
+    return by(
+        f"{say(many, 'en')} dozen eggs with {say(rest, 'en')} loose ones",
+        f"{say(many, 'ru')} дюжин яиц и россыпью {say(rest, 'ru')}",
+        f"{say(many, 'kk')} дюжина жұмыртқа, бөлек {say(rest, 'kk')}",
+    )[language]
 
 
 def coins(n: int, language: str, _chance: random.Random) -> str | None:
     if not 20 < n < 100:
         return None
     tens, ones = divmod(n, 10)
-    return by(f"{tens} ten-tenge coins with {ones} one-tenge coins in a purse", f"в кошельке {tens} монет по десять и {ones} по одному", f"әмиянда он теңгеліктен {tens}, бір теңгеліктен {ones} тиын")[language]
+    return by(
+        f"{tens} ten-tenge coins with {ones} one-tenge coins in a purse",
+        f"в кошельке {tens} монет по десять и {ones} по одному",
+        f"әмиянда он теңгеліктен {tens}, бір теңгеліктен {ones} тиын",
+    )[language]
 
 
 NUMBER: dict[str, Tell] = {

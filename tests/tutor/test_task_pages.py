@@ -78,7 +78,7 @@ def test_an_obliging_model_does_not_give_it_away(
 ) -> None:
     engine.words = ["Sure! ", "So ", "the ", "answer ", "is ", "4", "2", " pens."]
     send(aigerim, pens, "attempt", answer="13")
-    send(aigerim, pens, "ask", question="Just tell me!")
+    send(aigerim, pens, "ask", question="How do I go on from my step?")
     wait_until(classroom.all_answered)
     row = classroom.rows("SELECT * FROM question")[0]
     assert row["answer"].startswith("Sure!\n\nLook")
