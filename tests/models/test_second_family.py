@@ -31,6 +31,9 @@ VOCABULARY = 262_144
 WINDOW = 512
 # As in the benchmark: logits so near change places when sums are added up in another order.
 CLOSE_CALL = 0.25
+# How far another order of the cells moves a logit (decision 0012). Past its window the model's cells are used
+# again, in another order when a second sequence still holds them.
+MOST_MOVED = 2.0
 ANSWER_TOKENS = 24
 
 PROMPTS = (
@@ -118,7 +121,9 @@ def answers(engine: LlamaEngine, prompts: Sequence[Sequence[int]], shared: int =
     return told
 
 
-def is_close_call(engine: LlamaEngine, prompt: Sequence[int], one: list[int], other: list[int]) -> bool:
+def is_close_call(
+    engine: LlamaEngine, prompt: Sequence[int], one: list[int], other: list[int], close: float
+) -> bool:
     """Where the answers part, were both tokens nearly as likely? Weights that are packed are computed four
     rows at a time and the rest one by one, which adds up in another order (decision 0033)."""
     parting = next(place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
@@ -126,14 +131,18 @@ def is_close_call(engine: LlamaEngine, prompt: Sequence[int], one: list[int], ot
     row = llama.llama_get_logits_ith(engine._context, engine._rows[0])
     gap = abs(row[one[parting]] - row[other[parting]])
     engine.free(0)
-    return bool(gap <= CLOSE_CALL)
+    return bool(gap <= close)
 
 
 def are_alike(
-    engine: LlamaEngine, prompts: Sequence[Sequence[int]], some: list[list[int]], others: list[list[int]]
+    engine: LlamaEngine,
+    prompts: Sequence[Sequence[int]],
+    some: list[list[int]],
+    others: list[list[int]],
+    close: float = CLOSE_CALL,
 ) -> list[bool]:
     return [
-        one == other or is_close_call(engine, prompt, one, other)
+        one == other or is_close_call(engine, prompt, one, other, close)
         for prompt, one, other in zip(prompts, some, others, strict=True)
     ]
 
@@ -170,14 +179,17 @@ def test_a_lesson_longer_than_the_window_can_be_shared(gemma: LlamaEngine) -> No
     lesson = tokens_of(gemma, LESSON)
     endings = [gemma.vocabulary.tokenise(text, controls=False) for text in (" The sea is", " Mountains are")]
     prompts = [lesson + ending for ending in endings]
-    alone = [answers(gemma, [prompt])[0] for prompt in prompts]
+    alone = []
+    for prompt in prompts:
+        read(gemma, 0, lesson)  # as the scheduler does: tiles up to where the lesson ends (decision 0032)
+        alone += answers(gemma, [prompt], shared=len(lesson))
     source = 7
     read(gemma, source, lesson)
     for sequence in range(len(prompts)):
         gemma.share(source, sequence, len(lesson))
     shared = answers(gemma, prompts, shared=len(lesson))
     gemma.free(source)
-    assert are_alike(gemma, prompts, alone, shared) == [True, True]
+    assert are_alike(gemma, prompts, alone, shared, MOST_MOVED) == [True, True]
 
 
 def test_a_model_that_is_not_made_for_chat_says_so(gemma: LlamaEngine) -> None:
