@@ -6,7 +6,6 @@ migration sets of both rooms meet, and two faults that a class can meet are said
 
 import fcntl
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +16,7 @@ import sync.errors
 import sync.schema
 from appliance import schema
 from appliance.errors import AlreadyRunning, DatabaseBusy, DiskFull
-from sync.database import BUSY_TIMEOUT_SECONDS, migrate, open_database, write_transaction
-
-# The writers of this process take turns; `saving` inside `saving` is one turn.
-_turn = threading.RLock()
+from sync.database import migrate, open_database, write_transaction
 
 
 def prepare(path: Path) -> None:
@@ -47,10 +43,6 @@ def saving(db: Database) -> Iterator[None]:
     Raises:
         DiskFull, DatabaseBusy: said for a class; other faults pass in the words of `sync.database`.
     """
-    # SQLite lets writers sleep and try again, up to a tenth of a second each time: thirty log-ins at
-    # once would wait mostly for that. Here the next one is woken as soon as the one before is done.
-    if not _turn.acquire(timeout=BUSY_TIMEOUT_SECONDS):
-        raise DatabaseBusy
     try:
         with write_transaction(db):
             yield
@@ -58,8 +50,6 @@ def saving(db: Database) -> Iterator[None]:
         raise DiskFull from error
     except sync.errors.DatabaseBusy as error:
         raise DatabaseBusy from error
-    finally:
-        _turn.release()
 
 
 @contextmanager
