@@ -8,12 +8,15 @@ decoders run. Pure.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import cbor2
 
 # Our deepest record has five levels; more is an attack on the stack.
 MAX_DEPTH = 8
+
+_LAST_SECOND = 253_402_300_799  # the last of the year 9999: what a date can hold
 
 # Every tag cbor2 has a decoder for; the others reach `tag_hook`.
 _DECODED_TAGS = (
@@ -64,6 +67,11 @@ def whole(value: object, lowest: int = 0, highest: int = 2**63 - 1) -> int:
     if type(value) is not int or not lowest <= value <= highest:
         raise NotOurCbor("a number is missing or out of range")
     return value
+
+
+def moment(value: object) -> datetime:
+    """Return the moment that so many seconds since 1970 are, as far as a date can tell it."""
+    return datetime.fromtimestamp(whole(value, 0, _LAST_SECOND), UTC)
 
 
 def octets(value: object, length: int | None = None) -> bytes:

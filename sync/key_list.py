@@ -9,7 +9,7 @@ This module alone writes the table `region_keys`. Keeps out: secret keys, how li
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -23,7 +23,6 @@ from sync.keys import SEALING_PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, is_sign
 VERSION = 1
 MAX_KEYS = 24  # a year of both, and 29 kB; half a year is usual
 MAX_LIST_BYTES = 32 * 1024
-_LAST_SECOND = 253_402_300_799  # the last of the year 9999: what a date can hold
 _SIGN = b"sandyq/sb1/keys"
 
 migrations = Migrations("sync.key_list")
@@ -122,5 +121,5 @@ def _read_key(entry: object) -> ListedKey:
     role, since, public = cbor.array(entry, 3)
     if role not in (REGION_ROLE, NATION_ROLE):
         raise KeyListMalformed
-    at = datetime.fromtimestamp(cbor.whole(since, 0, _LAST_SECOND), UTC)
+    at = cbor.moment(since)
     return ListedKey(role, at, cbor.octets(public, SEALING_PUBLIC_BYTES))

@@ -10,7 +10,7 @@ This module alone writes the table `region_policy`. Keeps out: how orders travel
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -18,18 +18,17 @@ from sqlite_utils.migrations import Migrations
 from sync import cbor
 from sync.budget import DEFAULT_LIMITS, Limits
 from sync.database import translated_faults, write_transaction
+from sync.envelope import REGION_ID_BYTES
 from sync.errors import PolicyForged, PolicyMalformed, PolicyOutdated
 from sync.keys import SIGNATURE_BYTES, SigningKey, is_signed_by
 
 VERSION = 1
 # An order has about 60 bytes and a signature; it rides in every answer and must stay small.
 MAX_POLICY_BYTES = 512
-REGION_ID_BYTES = 16
 # How long a box keeps the row of a batch the region has confirmed, and raw events, when nothing
 # else is ordered: a school year and the summer after it.
 DEFAULT_RECEIPT_DAYS = 400
 DEFAULT_RETENTION_DAYS = 400
-_LAST_SECOND = 253_402_300_799  # the last of the year 9999: what a date can hold
 _MAX_DAYS = 36_500
 _SIGN = b"sandyq/sb1/policy"
 
@@ -101,9 +100,8 @@ def verify_policy(signed: bytes, policy_public: bytes, region_id: bytes) -> Poli
 
 def current(db: Database) -> Policy | None:
     """Return the order in force, None when the region has never given one."""
-    with translated_faults():
-        row = db.execute("SELECT document FROM region_policy ORDER BY accepted DESC LIMIT 1").fetchone()
-    return _read(row[0])[0] if row else None
+    document = find_document(db)
+    return _read(document)[0] if document else None
 
 
 def find_document(db: Database) -> bytes | None:
@@ -150,8 +148,8 @@ def _read(signed: bytes) -> tuple[Policy, bytes, bytes]:
         policy = Policy(
             cbor.octets(fields[1], REGION_ID_BYTES),
             cbor.whole(fields[2], 1),
-            _moment(fields[3]),
-            None if fields[4] is None else _moment(fields[4]),
+            cbor.moment(fields[3]),
+            None if fields[4] is None else cbor.moment(fields[4]),
             fields[5],
             Limits.from_numbers([cbor.whole(number) for number in cbor.array(fields[6])]),
             cbor.whole(fields[7], 1, _MAX_DAYS),
@@ -160,7 +158,3 @@ def _read(signed: bytes) -> tuple[Policy, bytes, bytes]:
         return policy, body, cbor.octets(signature, SIGNATURE_BYTES)
     except ValueError as fault:
         raise PolicyMalformed from fault
-
-
-def _moment(value: object) -> datetime:
-    return datetime.fromtimestamp(cbor.whole(value, 0, _LAST_SECOND), UTC)

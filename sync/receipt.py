@@ -7,7 +7,7 @@ exactly the bytes that were sent. Pure: keys and times are passed in.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sync import cbor
 from sync.batch import EPOCH_BYTES, KID_BYTES, SHA256_BYTES
@@ -18,7 +18,6 @@ from sync.keys import SIGNATURE_BYTES, SigningKey, is_signed_by, key_id
 VERSION = 1
 MAX_RECEIPT_BYTES = 4096  # about 250 bytes today; later a signed policy rides along
 _SIGN = b"sandyq/sb1/receipt"
-_LAST_SECOND = 253_402_300_799  # the last of the year 9999: what a date can hold
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,6 @@ def _read(body: bytes) -> Receipt:
         cbor.whole(fields[5], 1),
         cbor.whole(fields[6], 1),
         cbor.whole(fields[7]),
-        datetime.fromtimestamp(cbor.whole(fields[8], 0, _LAST_SECOND), UTC),
+        cbor.moment(fields[8]),
         cbor.octets(fields[9], KID_BYTES),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sync import cbor
 from sync.batch import EPOCH_BYTES, KID_BYTES
@@ -24,7 +24,6 @@ VERSION = 1
 # A stick that was long under way brings many receipts; more than these wait for the next one.
 MAX_RECEIPTS = 200
 MAX_REPLY_BYTES = 64 * 1024
-_LAST_SECOND = 253_402_300_799  # the last of the year 9999: what a date can hold
 _SIGN = b"sandyq/sb1/notice"
 
 
@@ -123,7 +122,7 @@ def _read_notice(body: bytes) -> Notice:
     cbor.whole(fields[0], VERSION, VERSION)
     return Notice(
         cbor.octets(fields[1], KID_BYTES),
-        datetime.fromtimestamp(cbor.whole(fields[2], 0, _LAST_SECOND), UTC),
+        cbor.moment(fields[2]),
         cbor.octets(fields[3], EPOCH_BYTES),
         cbor.whole(fields[4]),
         cbor.whole(fields[5]),
