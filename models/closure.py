@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import StoreUnwritable
+from models.notes import sync_folder
 
 NAME = "closure.json"
 FORMAT = "sandyq-closure-1"
@@ -73,7 +74,7 @@ def write_closure(home: Path, closed: Iterable[str], still_open: Iterable[str] =
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise StoreUnwritable(path=path.parent, detail=error.strerror or str(error)) from error
 
@@ -94,11 +95,3 @@ def _parse(content: bytes) -> Closure:
         if not isinstance(groups, list) or not all(group and isinstance(group, str) for group in groups):
             return UNREADABLE
     return Closure(frozenset(note["closed"]), frozenset(note["open"]))
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from models.errors import EngineKeyUnusable, StoreUnwritable
+from models.notes import sync_folder
 
 NAME = "engine.key"
 _FORM = re.compile(r"[0-9a-f]{64}")
@@ -61,8 +62,4 @@ def _make(path: Path) -> None:
         pass
     finally:
         draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

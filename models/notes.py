@@ -42,6 +42,15 @@ def write_note(path: Path, note: dict[str, Any]) -> None:
         part.unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """A new name survives a power cut only when the folder itself is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def keep_note(path: Path, note: dict[str, Any]) -> bool:
     """Write it where that is possible; False, and a line in the log, where it is not."""
     try:

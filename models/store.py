@@ -30,7 +30,7 @@ from models.errors import (
     StoreUnwritable,
 )
 from models.fetch import Delivery, Progress, Source, read_blocks, silent
-from models.notes import read_note, write_note
+from models.notes import read_note, sync_folder, write_note
 from models.verification import FirstSight, Verification, verify_blocks
 
 MEGABYTE = 1_000_000
@@ -133,7 +133,7 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self._current)
-            _fsync_folder(self._folder)
+            sync_folder(self._folder)
 
     def import_catalogue(self, bundle: Bundle) -> bool:
         """Keep a catalogue that was brought, once all of it is verified. False when it is here already."""
@@ -144,7 +144,7 @@ class Store:
             if fresh:
                 with self._write_errors():
                     keep(bundle, self._catalogues)
-                    _fsync_folder(self._catalogues)
+                    sync_folder(self._catalogues)
         self.catalogue = self._with_pins(self._find_catalogue())
         return fresh
 
@@ -193,7 +193,7 @@ class Store:
                     os.fchmod(file.fileno(), FILE_MODE)
                 with self._write_errors():
                     part.replace(self.path_of(seen))
-                    _fsync_folder(self._blobs)
+                    sync_folder(self._blobs)
                     # After the file: a digest is never noted for bytes that are not here.
                     write_note(self._pins, read_note(self._pins) | {card.name: _pin(seen)})
             finally:
@@ -232,7 +232,7 @@ class Store:
                 raise
         with self._write_errors():
             part.replace(self.path_of(card))
-            _fsync_folder(self._blobs)
+            sync_folder(self._blobs)
 
     def _write_part(self, card: ModelCard, part: Path, delivery: Delivery, progress: Progress) -> None:
         verification = Verification(card)
@@ -312,12 +312,3 @@ def _pin(card: ModelCard) -> dict[str, object]:
 def _make_readable(path: Path) -> None:
     if path.stat().st_mode & 0o777 != FILE_MODE:
         path.chmod(FILE_MODE)
-
-
-def _fsync_folder(folder: Path) -> None:
-    # A rename survives a power cut only when the folder itself is on the disk.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

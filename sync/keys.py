@@ -164,7 +164,7 @@ class MonthKeys:
         """What was sealed to this key is closed for ever, also to whoever steals the disk."""
         path = self._path(month)
         path.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def _path(self, month: str) -> Path:
         return self._folder / f"month-{month}.key"
@@ -264,8 +264,8 @@ def save_private(path: Path, content: bytes, *, replace: bool) -> bool:
             return False
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-        _sync_folder(path.parent.parent)
+        sync_folder(path.parent)
+        sync_folder(path.parent.parent)
     except OSError as fault:
         if fault.errno in _NO_SPACE:
             raise DiskFull from fault
@@ -292,7 +292,7 @@ def _write_new(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """A new name is on the disk only when its folder is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

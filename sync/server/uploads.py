@@ -26,6 +26,7 @@ from sync.errors import (
     UploadsFull,
     UploadUnknown,
 )
+from sync.keys import sync_folder
 
 MAX_PIECE_BYTES = 16_000  # a broken line repeats at most this; 6.4 seconds at 20 kbit/s
 MAX_UPLOADS_OF_A_BOX = 4  # it sends one after the other; the rest were given up
@@ -65,7 +66,7 @@ class Uploads:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
             for folder in (path.parent, self._folder):
-                _sync_folder(folder)
+                sync_folder(folder)
         return 0
 
     def offset(self, box: str, sha256: bytes) -> tuple[int, int]:
@@ -156,14 +157,6 @@ def _write_all(descriptor: int, piece: bytes, offset: int) -> None:
         # What was told before must stay true: a half-written piece is taken back.
         os.ftruncate(descriptor, offset)
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
