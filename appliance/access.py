@@ -201,7 +201,7 @@ def log_in(db: Database, login: Login, *, now: datetime, replaces: str = "") -> 
     db.execute("DELETE FROM login WHERE expires_at <= ?", [now.isoformat()])
     db.table("login").insert(
         {
-            "token_hash": _token_hash(token),
+            "token_hash": token_hash_of(token),
             "teacher_id": login.teacher_id,
             "learner_id": login.learner_id,
             "expires_at": (now + LOGIN_LIFETIME).isoformat(),
@@ -213,13 +213,13 @@ def log_in(db: Database, login: Login, *, now: datetime, replaces: str = "") -> 
 def find_login(db: Database, token: str, *, now: datetime) -> Login | None:
     rows = db.query(
         "SELECT teacher_id, learner_id FROM login WHERE token_hash = ? AND expires_at > ?",
-        [_token_hash(token), now.isoformat()],
+        [token_hash_of(token), now.isoformat()],
     )
     return next((Login(**row) for row in rows), None)
 
 
 def log_out(db: Database, token: str) -> None:
-    db.execute("DELETE FROM login WHERE token_hash = ?", [_token_hash(token)])
+    db.execute("DELETE FROM login WHERE token_hash = ?", [token_hash_of(token)])
 
 
 def end_logins_of_learner(db: Database, learner_id: str) -> None:
@@ -237,6 +237,6 @@ def joined_learners(db: Database, school_class_id: str, *, now: datetime) -> set
     return {row["id"] for row in rows}
 
 
-def _token_hash(token: str) -> bytes:
-    # A fast hash is right here: the token has 256 random bits, nothing to guess.
+def token_hash_of(token: str) -> bytes:
+    # A fast hash is right here: tokens have at least 128 random bits, nothing to guess.
     return hashlib.sha256(token.encode()).digest()

@@ -4,11 +4,12 @@ A card is a link with a random token; the box keeps the token's hash alone, so c
 moment they are made and a lost one is replaced, not looked up. The only writer of the table card.
 """
 
-import hashlib
 import secrets
 from datetime import datetime
 
 from sqlite_utils import Database
+
+from appliance.access import token_hash_of
 
 # 128 random bits: nothing to guess, so no brake is needed; short enough for a coarse QR code.
 TOKEN_BYTES = 16
@@ -21,7 +22,7 @@ def issue(db: Database, learner_id: str, *, now: datetime) -> str:
         "INSERT INTO card (learner_id, token_hash, issued_at) VALUES (?, ?, ?) "
         "ON CONFLICT (learner_id) DO UPDATE SET token_hash = excluded.token_hash, "
         "issued_at = excluded.issued_at",
-        [learner_id, _token_hash(token), now.isoformat()],
+        [learner_id, token_hash_of(token), now.isoformat()],
     )
     return token
 
@@ -32,7 +33,7 @@ def void(db: Database, learner_id: str) -> None:
 
 
 def find_learner_id(db: Database, token: str) -> str | None:
-    rows = db.query("SELECT learner_id FROM card WHERE token_hash = ?", [_token_hash(token)])
+    rows = db.query("SELECT learner_id FROM card WHERE token_hash = ?", [token_hash_of(token)])
     return next((str(row["learner_id"]) for row in rows), None)
 
 
@@ -43,7 +44,3 @@ def holders(db: Database, school_class_id: str) -> set[str]:
         [school_class_id],
     )
     return {row["learner_id"] for row in rows}
-
-
-def _token_hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

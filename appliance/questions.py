@@ -7,7 +7,7 @@ its form is sent.
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -92,20 +92,15 @@ def ask(
     rung: int | None = None,
 ) -> str:
     """Save a question and its event, and return its id. `was_asked` tells a form that comes twice."""
-    question_id = secrets.token_hex(8)
-    db.table("question").insert(
-        {
-            "id": question_id,
-            "submission": submission,
-            "session_id": session.id,
-            "learner_id": learner.id,
-            "text": text,
-            "language": language,
-            "asked_at": now.isoformat(),
-            "mode": mode,
-            "task_id": task_id,
-            "rung": rung,
-        }
+    question_id = _insert(
+        db,
+        session,
+        learner,
+        text,
+        language=language,
+        submission=submission,
+        now=now,
+        more={"mode": mode, "task_id": task_id, "rung": rung},
     )
     fields: dict[str, Value] = {
         "question_id": question_id,
@@ -130,6 +125,28 @@ def keep_for_person(
     rule: str,
 ) -> str:
     """Save words that only a person may read: never in line, never an event, nothing of them leaves."""
+    ended = {
+        "finished_at": now.isoformat(),
+        "state": "stopped",
+        "error": "tutor_held",
+        "mode": "off",
+        "decisions": _decisions_json((Decision(rule, "handed_back"),)),
+    }
+    return _insert(db, session, learner, text, language=language, submission=submission, now=now, more=ended)
+
+
+def _insert(
+    db: Database,
+    session: Session,
+    learner: Learner,
+    text: str,
+    *,
+    language: str,
+    submission: str,
+    now: datetime,
+    more: Mapping[str, object],
+) -> str:
+    """Save the row of a question and return its id."""
     question_id = secrets.token_hex(8)
     db.table("question").insert(
         {
@@ -140,11 +157,7 @@ def keep_for_person(
             "text": text,
             "language": language,
             "asked_at": now.isoformat(),
-            "finished_at": now.isoformat(),
-            "state": "stopped",
-            "error": "tutor_held",
-            "mode": "off",
-            "decisions": _decisions_json((Decision(rule, "handed_back"),)),
+            **more,
         }
     )
     return question_id

@@ -8,6 +8,7 @@ taken as an argument: other accounts can read argument lists.
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,12 +83,9 @@ def run_command(settings: SyncSettings, is_early: bool, is_scheduled: bool, is_j
 def status_command(settings: SyncSettings, is_json: bool) -> None:
     """Say what waits and what the region has confirmed."""
     enrolment = client.find_enrolment(settings)
-    db = client.open_outbox(settings)
-    try:
+    with closing(client.open_outbox(settings)) as db:
         status = outbox.status(db)
         way = _way_as_record(db, settings)
-    finally:
-        db.close()
     last = status.last_receipt_at.isoformat() if status.last_receipt_at else None
     answer = asdict(status) | {
         "last_receipt_at": last,
@@ -150,12 +148,9 @@ def _way_as_record(db: Database, settings: SyncSettings) -> dict[str, Any]:
 def show_command(settings: SyncSettings, is_json: bool) -> None:
     """Print in clear exactly what the next envelope holds."""
     device = get_device_key(settings.home)
-    db = client.open_outbox(settings)
-    try:
+    with closing(client.open_outbox(settings)) as db:
         disclosure = outbox.disclose_next(db, device.kid)
         waiting = outbox.status(db).waiting_events
-    finally:
-        db.close()
     _print(disclosure.as_record(), is_json, _in_words(disclosure, waiting))
 
 
@@ -166,11 +161,8 @@ def show_command(settings: SyncSettings, is_json: bool) -> None:
 def export_command(settings: SyncSettings, folder: Path, is_json: bool) -> None:
     """Put every batch without a receipt on the stick mounted at FOLDER."""
     enrolment, device = client.get_enrolment(settings), get_device_key(settings.home)
-    db = client.open_outbox(settings)
-    try:
+    with closing(client.open_outbox(settings)) as db:
         done = usb.export_stick(db, device, enrolment, folder)
-    finally:
-        db.close()
     said = (
         f"{done.written} envelopes written, {done.already_there} were there already. The box keeps them all"
     )
@@ -184,11 +176,8 @@ def export_command(settings: SyncSettings, folder: Path, is_json: bool) -> None:
 def import_command(settings: SyncSettings, folder: Path, is_json: bool) -> None:
     """Take in receipts and orders from the stick mounted at FOLDER."""
     enrolment, device = client.get_enrolment(settings), get_device_key(settings.home)
-    db = client.open_outbox(settings)
-    try:
+    with closing(client.open_outbox(settings)) as db:
         done = usb.import_stick(db, device, enrolment, folder)
-    finally:
-        db.close()
     said = f"{done.replies} replies read, {done.confirmed} batches confirmed, {done.damaged} files damaged."
     _print(asdict(done), is_json, said)
 

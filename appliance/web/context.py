@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
-from flask import Request, current_app, g, request
+from flask import Request, Response, current_app, g, make_response, request
+from flask.typing import ResponseReturnValue
 from sqlite_utils import Database
 
-from appliance import access, accommodations, languages, roster
+from appliance import access, accommodations, labels, languages, roster
 from appliance.access import Login
 from appliance.accommodations import Accommodation
 from appliance.assistant import Assistant
@@ -216,6 +217,13 @@ def _plain_fields() -> list[tuple[str, str]]:
         )
     except ValueError as error:
         raise BodyTooLarge from error
+
+
+def labelled(page: ResponseReturnValue) -> Response:
+    """Return the answer with the mark that texts of the model are among the others."""
+    response = make_response(page)
+    response.headers[labels.HEADER] = labels.PARTLY
+    return response
 
 
 def verify_same_origin() -> None:

@@ -3,13 +3,13 @@
 import re
 from dataclasses import asdict
 
-from flask import Blueprint, Response, jsonify, make_response, render_template
+from flask import Blueprint, jsonify, make_response, render_template
 from flask.typing import ResponseReturnValue
 
 from appliance import drawing, labels, languages, reports
 from appliance.errors import N_, ApplianceError
 from appliance.reports import LessonReport
-from appliance.web.context import db, get_teacher_class, language, now
+from appliance.web.context import db, get_teacher_class, labelled, language, now
 
 pages = Blueprint("reports", __name__, url_prefix="/teacher")
 
@@ -47,7 +47,7 @@ def lesson(session_id: str) -> ResponseReturnValue:
         refusal_words=_refusal_words,
         hand_back_words=HAND_BACK_WORDS,
     )
-    return _labelled(make_response(page))
+    return labelled(page)
 
 
 @pages.get("/reports/<session_id>.csv")
@@ -56,14 +56,14 @@ def table(session_id: str) -> ResponseReturnValue:
     response = make_response(reports.as_csv(_get(session_id), separator))
     response.content_type = "text/csv; charset=utf-8"
     response.headers["Content-Disposition"] = 'attachment; filename="sandyq.csv"'
-    return _labelled(response)
+    return labelled(response)
 
 
 @pages.get("/reports/<session_id>.json")
 def document(session_id: str) -> ResponseReturnValue:
     report = _get(session_id)
     fields = {name: value for name, value in asdict(report).items() if name not in ("asked", "minutes")}
-    return _labelled(
+    return labelled(
         jsonify(
             {
                 **fields,
@@ -100,8 +100,3 @@ def _refusal_words(key: str) -> str:
 
 def _all(family: type[ApplianceError]) -> list[type[ApplianceError]]:
     return [error for child in family.__subclasses__() for error in (child, *_all(child))]
-
-
-def _labelled(response: Response) -> Response:
-    response.headers[labels.HEADER] = labels.PARTLY
-    return response

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, make_response, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import labels, permission, review, roster
+from appliance import permission, review, roster
 from appliance.database import connection, saving
 from appliance.errors import ApplianceError, ExamRunning, NotFound, NothingToReplay
 from appliance.review import Contest, Why
 from appliance.roster import Learner
-from appliance.web.context import db, form, get_teacher_class, learner, login, now, services
+from appliance.web.context import db, form, get_teacher_class, labelled, learner, login, now, services
 from appliance.web.errors import sentences
 
 pages = Blueprint("review", __name__)
@@ -71,7 +71,7 @@ def replay(question_id: str) -> ResponseReturnValue:
 def contests() -> ResponseReturnValue:
     school_class = get_teacher_class()
     found = review.of_class(db(), school_class.id)
-    return _labelled(
+    return labelled(
         render_template(
             "contests.html",
             contests=found,
@@ -136,12 +136,6 @@ def _page(found: Why, error: ApplianceError | None = None) -> ResponseReturnValu
         now=now(),
         problem=sentences(error) if error else None,
     )
-    response = _labelled(page)
+    response = labelled(page)
     response.status_code = error.status if error else 200
-    return response
-
-
-def _labelled(page: str) -> Response:
-    response = make_response(page)
-    response.headers[labels.HEADER] = labels.PARTLY
     return response

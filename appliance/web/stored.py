@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from appliance import deletion, labels, permission, roster, stored
 from appliance.errors import ApplianceError, ExamRunning, NotAllowed, NotConfirmed, NotFound
 from appliance.roster import Learner
-from appliance.web.context import db, form, get_teacher_class, learner, login, now, services
+from appliance.web.context import db, form, get_teacher_class, labelled, learner, login, now, services
 from appliance.web.errors import sentences
 from appliance.web.teacher import class_link, qr
 from sync import outbox
@@ -103,7 +103,7 @@ def _personal_page(about: Learner, error: ApplianceError | None = None) -> Respo
         is_teacher=login().teacher_id is not None,
         problem=sentences(error) if error else None,
     )
-    response = _labelled(make_response(page))
+    response = labelled(page)
     response.status_code = error.status if error else 200
     return response
 
@@ -114,7 +114,7 @@ def _json(about: Learner) -> Response:
         row["answer_generator"] = labels.AI if row.get("model") else None
     response = jsonify(exported_at=now().isoformat(), ai_source_type=labels.SOURCE, rows=rows)
     response.headers["Content-Disposition"] = 'attachment; filename="sandyq.json"'
-    return _labelled(response)
+    return labelled(response)
 
 
 def _html(about: Learner) -> Response:
@@ -123,9 +123,4 @@ def _html(about: Learner) -> Response:
     )
     response = make_response(page)
     response.headers["Content-Disposition"] = 'attachment; filename="sandyq.html"'
-    return _labelled(response)
-
-
-def _labelled(response: Response) -> Response:
-    response.headers[labels.HEADER] = labels.PARTLY
-    return response
+    return labelled(response)
