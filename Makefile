@@ -26,7 +26,7 @@ help:
 	@echo "make run      set up what is missing and start a demonstration: engine, box and region on this machine"
 	@echo "make test     set up what is missing, read the code (ruff, mypy) and run every test"
 	@echo "make setup    only the environment in .venv/ and the embedded model"
-	@echo "make bench    measure this machine and write docs/benchmarks.md"
+	@echo "make bench    measure this machine and write docs/benchmarks.md (some parts: PARTS=\"door login\")"
 	@echo "make lint     ruff and mypy only"
 	@echo "make format   let ruff rewrite the code"
 	@echo "make clean    remove .venv/ and what tools left here; models and boxes' state stay"
@@ -45,7 +45,7 @@ test: setup lint
 
 .PHONY: bench
 bench: setup
-	@.venv/bin/python -m tests.bench.run
+	@.venv/bin/python -m tests.bench.run $(PARTS:%=--only=%)
 
 .PHONY: lint
 lint: $(SET_UP_TEST)

@@ -93,36 +93,6 @@ def table(rows: Sequence[Measurement]) -> str:
     return "\n".join((lines[0], rule + "|", *lines[1:]))
 
 
-def report(
-    day: str,
-    revision: str,
-    command: str,
-    machine: MachineFacts,
-    sections: Sequence[Section],
-    verdict: str = "",
-) -> str:
-    """The whole page, as it stands in docs/benchmarks.md; the verdict, when there is one, comes first."""
-    gigabytes = machine.memory_bytes / 1024**3
-    head = (
-        "# Benchmarks",
-        "Written by a program, not by hand: run it on your own machine before you compare.\n"
-        "Times depend on what else the machine does; nothing in the test suite asserts one.",
-        "\n".join(
-            (
-                f"- day: {day}",
-                f"- revision: {revision}",
-                f"- command: `{command}`",
-                f"- processor: {machine.processor}, {machine.cores} cores",
-                f"- memory: {gigabytes:.1f} GiB",
-                f"- system: {machine.system}, {machine.python}",
-                f"- load (1 minute) before and after: {machine.load_before:.2f}, {machine.load_after:.2f}",
-            )
-        ),
-    )
-    body = tuple(section_text(section) for section in sections)
-    return "\n\n".join((*head, *((verdict,) if verdict else ()), *body)) + "\n"
-
-
 def section_text(section: Section) -> str:
     rows = f"\n\n{table(section.rows)}" if section.rows else ""
     return f"## {section.title}\n\n{section.how}{rows}"

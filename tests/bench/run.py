@@ -1,4 +1,4 @@
-"""Measure this machine and write docs/benchmarks.md: `make bench`.
+"""Measure this machine and write docs/benchmarks.md: `make bench`, or some parts: `make bench PARTS="door"`.
 
 Promises: the real commands on a home of their own, several rounds, medians with their spread, the machine
 named. Keeps out: judging. No figure here is a limit; the limits that are judged (page size, memory) have
@@ -22,7 +22,8 @@ from typing import Any
 
 import psutil
 
-from tests.bench.figures import MachineFacts, Measurement, Section, number, report, section_text
+from tests.bench import kept
+from tests.bench.figures import MachineFacts, Measurement, Section, number, section_text
 from tests.bench.judge import answers_of, judge_alone, judge_door, judge_equality, judge_flood, judge_room
 from tests.bench.judge_class import LONG, SHORT, UNSHARED, Effort, judge_column
 from tests.bench.judging import Judged, judged_table
@@ -81,21 +82,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure this machine and write the benchmark page.")
     parser.add_argument("--quick", action="store_true", help="one round, one setting of the peer")
     parser.add_argument("--rounds", type=int, help=f"rounds of each measurement ({ROUNDS}; quick: 1)")
-    parser.add_argument("--only", choices=PARTS, action="append", help="these parts only, nothing is written")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks.md")
+    parser.add_argument("--only", choices=PARTS, action="append", help="these parts; the others stay as kept")
+    parser.add_argument("--kept", type=Path, default=ROOT / "docs/benchmarks.json")
     options = parser.parse_args()
     # As Ctrl-C does, so that the engines we started end with us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("The benchmark was ended."))
     effort = make_effort(quick=options.quick, rounds=options.rounds)
     try:
-        page = measure(effort, options.only or PARTS)
+        measure(effort, options.only or PARTS, options.kept)
     except BenchFailed as failure:
         sys.exit(f"The benchmark stopped: {failure}")
-    if options.only:
-        return
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(page, encoding="utf-8")
-    say(f"written to {options.output}")
 
 
 def make_effort(*, quick: bool, rounds: int | None) -> Effort:
@@ -105,26 +101,25 @@ def make_effort(*, quick: bool, rounds: int | None) -> Effort:
     return Effort(max(1, rounds or ROUNDS), every, (1, 2), (SHORT, LONG, UNSHARED))
 
 
-def measure(effort: Effort, parts: Sequence[str]) -> str:
-    load_before = os.getloadavg()[0]
-    sections: list[Section] = []
-    judged: list[Judged] = []
+def measure(effort: Effort, names: Sequence[str], path: Path) -> None:
+    """Measure the parts in order; each is written at once, so that a stopped run keeps what it has."""
+    parts = kept.read(path)
     with tempfile.TemporaryDirectory(prefix="sandyq-bench-") as folder:
         home = Path(folder)
         model = put_model(home)
         for name, part in work(home, model, effort).items():
-            if name not in parts:
+            if name not in names:
                 continue
-            section, verdicts = part()
-            sections.append(section)
-            judged += verdicts
-            print(f"\n{section_text(section)}\n", flush=True)
-    machine = look_at_machine(load_before)
-    day = datetime.now(UTC).date().isoformat()
-    if judged:
-        print(judged_table(judged), flush=True)
-    verdict = judged_text(judged) if judged else ""
-    return report(day, revision(), f"make bench (rounds: {effort.rounds})", machine, sections, verdict)
+            load_before = os.getloadavg()[0]
+            section, judged = part()
+            print(f"\n{section_text(section)}\n\n{judged_table(judged) if judged else ''}\n", flush=True)
+            day = datetime.now(UTC).date().isoformat()
+            machine = look_at_machine(load_before)
+            parts[name] = kept.Part(day, revision(), effort.rounds, machine, section, tuple(judged))
+            kept.write(path, parts)
+            how_judged = JUDGED_HOW.format(peer=PEER, build=describe())
+            path.with_suffix(".md").write_text(kept.page(parts, PARTS, how_judged), encoding="utf-8")
+            say(f"{name} is written to {path.with_suffix('.md')}")
 
 
 def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tuple[Section, list[Judged]]]]:
@@ -155,11 +150,6 @@ The peer is llama.cpp's own server ({peer}), on the same machine in the same hou
 file; in each line its best setting counts. It has room for a copy of the lesson in each slot, its prompt
 cache is on, and its threads wait for each other as ours do (`GOMP_SPINCOUNT=1000`), to its advantage on a
 busy machine. Its wheel is built for any processor of the kind: `{build}`."""
-
-
-def judged_text(judged: Sequence[Judged]) -> str:
-    how = JUDGED_HOW.format(peer=PEER, build=describe())
-    return f"## Judged\n\n{how}\n\n{judged_table(judged)}"
 
 
 def measure_starts(home: Path, rounds: int) -> Section:

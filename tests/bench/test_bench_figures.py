@@ -3,12 +3,9 @@
 import pytest
 
 from tests.bench.figures import (
-    MachineFacts,
     Measurement,
-    Section,
     number,
     page_resources,
-    report,
     table,
 )
 
@@ -48,22 +45,6 @@ def test_the_table_lines_up_and_names_median_and_spread() -> None:
         "| a        |   2.20 | 1.10-3.30 | s        |      3 |",
         "| longer   |    100 |   100-100 | tokens/s |      1 |",
     ]
-
-
-def test_the_report_names_machine_day_and_command() -> None:
-    machine = MachineFacts("Cortex-A76", 4, 8 * 1024**3, "Linux 6.12 aarch64", "Python 3.13", 0.1, 3.9)
-    section = Section("Pages", "How it was done.", (Measurement("first page", "s", (0.5,)),))
-    text = report("2026-11-22", "abc1234", "make bench", machine, [section])
-    for fact in (
-        "2026-11-22",
-        "abc1234",
-        "`make bench`",
-        "Cortex-A76, 4 cores",
-        "8.0 GiB",
-        "0.10, 3.90",
-        "## Pages",
-    ):
-        assert fact in text
 
 
 def test_a_browser_fetches_what_the_page_names_each_once() -> None:
