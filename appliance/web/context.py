@@ -1,6 +1,6 @@
 """What every page needs of this request: the database, whose browser it is, and its language."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +20,7 @@ from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
 from appliance.replay import Replays
 from appliance.roster import Learner, SchoolClass
+from appliance.together import Together
 from sync.database import open_database
 
 # The largest of our forms, printing cards, has one for each learner and a few more.
@@ -44,6 +45,7 @@ class Services:
     port: int
     replays: Replays
     model_languages: tuple[str, ...] = ()  # of the model card in use; empty when not known
+    bell: Together = field(default_factory=Together)  # what a whole class sends at once shares its commits
 
 
 class BoxRequest(Request):

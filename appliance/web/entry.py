@@ -15,7 +15,6 @@ from appliance.access import Login
 from appliance.database import saving
 from appliance.errors import ApplianceError, SessionNotOpen, UnknownCard, UnknownClassCode
 from appliance.roster import Learner, SchoolClass
-from appliance.together import Together
 from appliance.web.context import (
     LOGIN_COOKIE,
     address,
@@ -31,9 +30,6 @@ from appliance.web.errors import sentences
 from sync.event import Event
 
 pages = Blueprint("entry", __name__)
-
-# Thirty log-ins at one bell share their commits.
-_at_the_bell = Together()
 
 # Whoever opens one of these pages has read the rules first.
 AFTER_THE_RULES = ("learner", "tasks")
@@ -75,7 +71,7 @@ def join(code: str) -> ResponseReturnValue:
         chosen = roster.get_learner(db(), school_class.id, form().get("learner", ""))
         if school_class.uses_pictures:
             return redirect(url_for("entry.show_pictures", code=code, learner_id=chosen.id), 303)
-        token = _at_the_bell.save(db(), _log_in(chosen))
+        token = services().bell.save(db(), _log_in(chosen))
     except ApplianceError as error:
         return _names_page(school_class, error)
     return _come_in(token)
@@ -104,7 +100,9 @@ def pick(code: str, learner_id: str) -> ResponseReturnValue:
     if not is_sure and pictures.find(db(), chosen.id) is None:
         return _pictures_page(school_class, chosen, tapped)
     try:
-        entered = _at_the_bell.save(db(), _check_pictures(chosen, tapped, _log_in(chosen), is_sure=is_sure))
+        entered = services().bell.save(
+            db(), _check_pictures(chosen, tapped, _log_in(chosen), is_sure=is_sure)
+        )
         if isinstance(entered, ApplianceError):
             raise entered
     except ApplianceError as error:
@@ -122,7 +120,7 @@ def show_card(token: str) -> ResponseReturnValue:
 def use_card(token: str) -> ResponseReturnValue:
     holder = _get_card_holder(token)
     try:
-        login_token = _at_the_bell.save(db(), _log_in(holder))
+        login_token = services().bell.save(db(), _log_in(holder))
     except ApplianceError as error:
         return _card_page(token, holder, error)
     return _come_in(login_token)

@@ -1,10 +1,12 @@
 """A learner's own page: ask, read the answer."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlite_utils import Database
 
 from appliance import distress, events, hand_back, permission, policy, questions, sessions, tasks
 from appliance.database import connection, saving
@@ -52,32 +54,7 @@ def ask() -> ResponseReturnValue:
     if wish is not None and call_person(asker, text, submission, wish):
         return redirect(url_for("learner.ask_form"), 303)
     try:
-        with saving(db()):
-            session = sessions.find_open_session(db(), asker.school_class_id)
-            verify_not_held(asker)
-            if not questions.was_asked(db(), submission):
-                open_questions = questions.open_count(db(), asker.id)
-                allowed = permission.look(db(), asker, now=now())
-                refusal = policy.decide_question(
-                    text,
-                    session_is_open=session is not None,
-                    open_questions=open_questions,
-                    refusal=allowed.refusal,
-                ).refusal
-                if refusal is not None:
-                    raise refusal
-                if session is None:
-                    raise SessionNotOpen
-                questions.ask(
-                    db(),
-                    session,
-                    asker,
-                    text,
-                    language=language(),
-                    submission=submission,
-                    now=now(),
-                    mode=allowed.mode,
-                )
+        services().bell.save(db(), _put_question(asker, text, submission, language(), now()))
     except ApplianceError as error:
         if isinstance(error, ExamRunning):
             services().guard.count(asker.school_class_id, "page")
@@ -85,6 +62,34 @@ def ask() -> ResponseReturnValue:
         return _ask_page(asker, draft=text, submission=submission, error=error)
     services().assistant.wake()
     return redirect(url_for("learner.ask_form"), 303)
+
+
+def _put_question(
+    asker: Learner, text: str, submission: str, spoken: str, moment: datetime
+) -> Callable[[Database], None]:
+    """The work that saves one question, in a transaction it may share with others'."""
+
+    def put(own: Database) -> None:
+        session = sessions.find_open_session(own, asker.school_class_id)
+        verify_not_held(own, asker)
+        if questions.was_asked(own, submission):
+            return
+        allowed = permission.look(own, asker, now=moment)
+        refusal = policy.decide_question(
+            text,
+            session_is_open=session is not None,
+            open_questions=questions.open_count(own, asker.id),
+            refusal=allowed.refusal,
+        ).refusal
+        if refusal is not None:
+            raise refusal
+        if session is None:
+            raise SessionNotOpen
+        questions.ask(
+            own, session, asker, text, language=spoken, submission=submission, now=moment, mode=allowed.mode
+        )
+
+    return put
 
 
 def _note_refusal(asker: Learner, error: ApplianceError) -> None:
@@ -183,9 +188,9 @@ def call_person(asker: Learner, text: str, submission: str, reason: str) -> bool
     return True
 
 
-def verify_not_held(asker: Learner) -> None:
+def verify_not_held(own: Database, asker: Learner) -> None:
     """Raise TutorHeld while a person is on the way to this learner."""
-    if hand_back.find_held(db(), asker.id) is not None:
+    if hand_back.find_held(own, asker.id) is not None:
         raise TutorHeld
 
 

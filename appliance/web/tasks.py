@@ -151,7 +151,7 @@ def _step(
         return redirect(url_for("learner.ask_form"), 303)
     try:
         with saving(db()):
-            verify_not_held(reader)
+            verify_not_held(db(), reader)
             session = sessions.find_open_session(db(), reader.school_class_id)
             if permission.in_exam(db(), reader.school_class_id):
                 raise ExamRunning

@@ -80,7 +80,7 @@ def measure_logins(home: Path, rounds: int) -> tuple[Section, list[Judged]]:
         model = stack.enter_context(serve("logins-engine", folder, "engine", "serve"))
         wait_for("first page", server, partial(has_page, web))
         wait_for("engine", model, partial(is_engine_ready, engine))
-        teacher, doors = _set_up(web)
+        teacher, doors = set_up_class(web)
         for n in range(1, rounds + 1):
             walks.append(_ring(web, teacher, doors))
             worst = percentile([walk.log_in_seconds for walk in walks[-1]], 0.95)
@@ -88,7 +88,7 @@ def measure_logins(home: Path, rounds: int) -> tuple[Section, list[Judged]]:
     return _section(walks), _judged(walks)
 
 
-def _set_up(web: int) -> tuple[Phone, list[str]]:
+def set_up_class(web: int) -> tuple[Phone, list[str]]:
     """Make the class over the teacher's own pages; return her browser and the learners' doors."""
     teacher = Phone(web)
     names = [f"Learner {n:02d}" for n in range(LEARNERS)]

@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from tests.bench import kept
+from tests.bench.commits import measure_commits
 from tests.bench.figures import MachineFacts, Measurement, Section, number, section_text
 from tests.bench.judge import answers_of, judge_alone, judge_door, judge_equality, judge_flood, judge_room
 from tests.bench.judge_class import LONG, SHORT, UNSHARED, Effort, judge_column
@@ -69,6 +70,7 @@ PARTS = (
     "link",
     "privacy",
     "login",
+    "commits",
     "leak",
 )
 
@@ -142,6 +144,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "link": lambda: (measure_link(effort.rounds), []),
         "privacy": lambda: (measure_privacy(), []),
         "login": partial(measure_logins, home, effort.rounds),
+        "commits": partial(measure_commits, home, effort.rounds),
     }
 
 
