@@ -37,6 +37,7 @@ class Effort:
     peers: tuple[PeerSetting, ...]
     threads: tuple[int, ...]  # settings of ours to show beside the default
     columns: tuple[Column, ...]
+    is_quick: bool = False
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ from tests.bench.processes import (
     started,
     wait_for,
 )
+from tests.bench.soak import FULL_SECONDS, QUICK_SECONDS, judge_soak
 from tests.bench.visits import fetch_cold, has_page, is_engine_ready
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,7 @@ PARTS = (
     "flood",
     "room",
     "equality",
+    "soak",
     "start",
     "pages",
     "wire",
@@ -98,7 +100,7 @@ def main() -> None:
 
 def make_effort(*, quick: bool, rounds: int | None) -> Effort:
     if quick:
-        return Effort(max(1, rounds or 1), QUICK_PEERS, (2,), (SHORT, LONG, UNSHARED))
+        return Effort(max(1, rounds or 1), QUICK_PEERS, (2,), (SHORT, LONG, UNSHARED), is_quick=True)
     every = tuple(PeerSetting(slots, threads) for threads in THREADS for slots in SLOTS)
     return Effort(max(1, rounds or ROUNDS), every, (1, 2), (SHORT, LONG, UNSHARED))
 
@@ -137,6 +139,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "flood": partial(judge_flood, home, effort),
         "room": partial(judge_room, home, model),
         "equality": partial(judge_equality, home, model),
+        "soak": partial(judge_soak, home, QUICK_SECONDS if effort.is_quick else FULL_SECONDS),
         "leak": partial(judge_leaks, ROOT, say),
         "start": lambda: (measure_starts(home, effort.rounds), []),
         "pages": lambda: (measure_pages(home, effort.rounds), []),
