@@ -49,6 +49,8 @@ LEAST_PADDED_BYTES = 256
 LENGTH_BYTES = 4
 # The largest body padded by at most 12 %, and a second section and headers beside it.
 MAX_ENVELOPE_BYTES = 2 * (MAX_BODY_BYTES * 9 // 8 + 4096)
+# A nation's section of 64 kB, padded, with its header and its key; docs/envelope.md section 5.
+MAX_LETTER_BYTES = 80 * 1024
 
 _START = b"\x83\x63SB1"  # an array of three that begins with our magic
 _WRAP = b"sandyq/sb1/wrap"
@@ -158,6 +160,23 @@ def open_nation_letter(letter: bytes, key: OpeningKey) -> bytes:
     if (NATION_ROLE, key.kid) not in zip(header.roles, header.kids, strict=True):
         raise WrongRecipient
     return unpad(_open_section(header, header_bytes, (cap, sealed), key))
+
+
+def letter_header(letter: bytes) -> tuple[bytes, bytes]:
+    """Return the region and the blob id under which a nation's letter was sealed, without opening it."""
+    try:
+        header = _read_header(cbor.octets(cbor.array(cbor.read(letter), 3)[0]))
+    except cbor.NotOurCbor as fault:
+        raise EnvelopeMalformed from fault
+    return header.region_id, header.blob_id
+
+
+def letter_recipients(letter: bytes) -> list[bytes]:
+    """Return the names of the keys a letter's envelope was sealed to."""
+    try:
+        return _read_header(cbor.octets(cbor.array(cbor.read(letter), 3)[0])).kids
+    except cbor.NotOurCbor as fault:
+        raise EnvelopeMalformed from fault
 
 
 def verify_sender(opened: Opened, device_public: bytes) -> Batch:

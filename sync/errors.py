@@ -211,6 +211,25 @@ class BatchFork(RefusedEnvelope):
     status = 409
 
 
+class ParcelMalformed(RefusedEnvelope):
+    key = "parcel_malformed"
+    message = N_("What the region sends on to the nation is in the wrong form.")
+    hint = N_("Nothing was stored. Update the older of the two programs.")
+
+
+class StatementForged(RefusedEnvelope):
+    key = "statement_forged"
+    message = N_("A daily statement was not signed by the region that sent it.")
+    hint = N_("Nothing was stored. If this repeats, someone may be pretending to be this region.")
+
+
+class RegionNamedTwice(RefusedEnvelope):
+    key = "region_named_twice"
+    message = N_("Another sender already speaks for this region.")
+    hint = N_("Nothing was stored. Perhaps the server was copied: revoke the one that is not genuine.")
+    status = 409
+
+
 # Receipts ----------------------------------------------------------------------
 
 

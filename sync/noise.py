@@ -8,6 +8,7 @@ Pure: chance is passed in; the box passes `secrets.randbelow`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 Below = Callable[[int], int]  # a whole number from 0 to one less than the argument, all equally likely
@@ -44,3 +45,9 @@ def _run_of_ones(below: Below) -> int:
     while is_exp_minus(1, 1, below):
         run += 1
     return run
+
+
+def spread(scale: int) -> float:
+    """Return the standard deviation of the noise on one number."""
+    share = math.exp(-1 / scale)
+    return math.sqrt(2 * share) / (1 - share)

@@ -86,6 +86,8 @@ PURE = (
     "sync/generalise.py",
     "sync/nation.py",
     "sync/noise.py",
+    "sync/parcel.py",
+    "sync/server/national_counts.py",
 )
 WORLD = {
     "time",
