@@ -60,7 +60,20 @@ class DatabaseUnavailable(SyncError):
 class UnknownDatabase(SyncError):
     key = "unknown_database"
     message = N_("This kind of database address is not known.")
-    hint = N_("Give an address that begins with sqlite:/// and a file path.")
+    hint = N_("Give an address that begins with sqlite:/// and a file path, or with postgresql://.")
+
+
+class DatabaseAway(SyncError):
+    key = "database_away"
+    message = N_("The region's database does not answer.")
+    hint = N_("The box keeps everything; try again in a minute. The operator looks whether PostgreSQL runs.")
+    status = 503
+
+
+class DatabaseDriverMissing(SyncError):
+    key = "database_driver_missing"
+    message = N_("PostgreSQL needs a package that is not installed here.")
+    hint = N_("Install it on the region's server with: pip install 'sandyq[region]'")
 
 
 class FileNotSaved(SyncError):

@@ -33,9 +33,9 @@ from sync.transport import REPLY_TYPE, Pause, _accepted, _Answer, go_on
 class RegionSimulator:
     """The region at the other end of the line."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, address: str = "") -> None:
         self.settings = RegionSettings(home=home)
-        self.region: Region = make_region(self.settings, "Түркістан", "")
+        self.region: Region = make_region(self.settings, "Түркістан", address)
         self.time = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
         self.app = create_app(self.region, clock=lambda: self.time)
         self.headers: list[dict[str, str]] = []  # of every request, as they came

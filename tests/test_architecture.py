@@ -23,6 +23,7 @@ FENCES = {
     "zeroconf": r"appliance/discovery\.py",
     "psutil": r"appliance/(health|discovery)\.py|provisioning/hardware\.py|models/fit\.py",
     "cryptography": r"sync/(keys|envelope|receipt|call)\.py|models/signature\.py",
+    "psycopg": r"sync/server/postgres_database\.py",
     "argon2": r"appliance/access\.py",
     "nh3": r"appliance/rendering\.py",
     "markdown_it": r"appliance/rendering\.py",

@@ -21,6 +21,7 @@ from sync.budget import HOURS
 from sync.errors import AddressInUse
 from sync.server import key_life, orders, pages, registry, sticks
 from sync.server.app import create_app
+from sync.server.database import shown_address
 from sync.server.identity import get_region, make_region, name_nation_key, read_month_keys
 from sync.server.store import open_store
 from sync.settings import RegionSettings
@@ -60,7 +61,9 @@ def region_group(ctx: click.Context) -> None:
 
 @region_group.command("init")
 @click.option("--name", default="Region", help="The name boxes and the page show.")
-@click.option("--database", default="", help="Where to store, such as sqlite:////srv/region.sqlite.")
+@click.option(
+    "--database", default="", help="Where to store: sqlite:////srv/region.sqlite or postgresql://…."
+)
 @click.option(
     "--nation-key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -75,7 +78,7 @@ def init_command(
     region = make_region(settings, name, database)
     if nation_key is not None:
         region = name_nation_key(settings, nation_key)
-    answer = {"region": region.name, "region_id": region.id.hex(), "database": region.database}
+    answer = {"region": region.name, "region_id": region.id.hex(), "database": shown_address(region.database)}
     _print(answer, is_json, f"The region {region.name} is ready. Next: sandyq region serve")
 
 

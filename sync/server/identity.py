@@ -20,7 +20,8 @@ from sync.keys import (
     read_private,
     save_private,
 )
-from sync.server.store import SQLITE_PREFIX, open_store, sqlite_path
+from sync.server.database import absolute_address
+from sync.server.store import open_store
 from sync.settings import RegionSettings
 
 IDENTITY_FILE = "region.json"
@@ -40,10 +41,7 @@ class Region:
 
 def make_region(settings: RegionSettings, name: str, database: str) -> Region:
     """Make the region, or find the one that is already there; running twice changes nothing."""
-    address = database or settings.database
-    address = SQLITE_PREFIX + str(
-        sqlite_path(address).absolute() if address else (settings.folder / "region.sqlite").absolute()
-    )
+    address = absolute_address(database or settings.database, settings.folder / "region.sqlite")
     ensure_region_keys(settings.folder)
     record: dict[str, str] = {
         "region_id": secrets.token_hex(REGION_ID_BYTES),

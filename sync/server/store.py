@@ -1,181 +1,21 @@
-"""Where a region keeps what it was told: the only module that speaks to its database.
+"""Where a region keeps what it was told: what its rooms ask of the database, in their words.
 
-SQLite today. Another database is another class with the same methods, chosen by
-its address in `open_store`; nothing else in the room knows SQL. Keeps out:
-rules, keys, HTTP.
+SQL is written here once for both databases (`sync/server/database`), and the tables stand in
+`sync/server/schema`. One statement alone is its own transaction; what reads and then writes takes
+`transaction()`. Keeps out: rules, keys, HTTP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
-
 from sync.anonymise import LeavingRow
-from sync.batch import RULES
-from sync.database import migrate, open_database, translated_faults, write_transaction
-from sync.errors import UnknownDatabase
-from sync.event import HexPrefix, OneOf
-
-SQLITE_PREFIX = "sqlite:///"
-
-migrations = Migrations("sync.server.store")
-
-# One column for every field that may leave a box. A field declared since the last start gets its
-# column when the store is migrated: nobody has to say twice what may leave.
-EVENT_FIELDS = tuple(sorted(RULES))
-
-
-@migrations()
-def m001_region(db: Database) -> None:
-    """Codes, boxes, the ledger of batches, their events, and what looked wrong."""
-    for statement in (
-        """
-        CREATE TABLE code (
-            secret_sha256 BLOB PRIMARY KEY,
-            expires_at TEXT NOT NULL,
-            device_key BLOB  -- of the box that used it; only that box may use it again
-        ) STRICT
-        """,
-        """
-        CREATE TABLE box (
-            id INTEGER PRIMARY KEY,
-            label TEXT NOT NULL UNIQUE,
-            kid BLOB NOT NULL UNIQUE,
-            device_key BLOB NOT NULL,
-            token_sha256 BLOB NOT NULL,
-            software TEXT NOT NULL,
-            enrolled_at TEXT NOT NULL,
-            last_contact_at TEXT NOT NULL
-        ) STRICT
-        """,
-        """
-        CREATE TABLE ledger (
-            box_id INTEGER NOT NULL REFERENCES box (id),
-            epoch BLOB NOT NULL,
-            seq INTEGER NOT NULL,
-            lo INTEGER NOT NULL,
-            hi INTEGER NOT NULL,
-            blob_id BLOB NOT NULL,
-            sha256 BLOB NOT NULL,
-            previous_sha256 BLOB NOT NULL,
-            clock_quality INTEGER NOT NULL,
-            contiguous_high INTEGER NOT NULL,
-            received_at TEXT NOT NULL,
-            PRIMARY KEY (box_id, epoch, seq)
-        ) STRICT
-        """,
-        """
-        CREATE TABLE event (
-            box_id INTEGER NOT NULL,
-            epoch BLOB NOT NULL,
-            seq INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            session INTEGER NOT NULL,
-            day TEXT NOT NULL,
-            answer_tokens INTEGER,
-            characters INTEGER,
-            duration_ms INTEGER,
-            grade INTEGER,
-            language TEXT,
-            model_sha256 TEXT,
-            outcome TEXT,
-            FOREIGN KEY (box_id, epoch, seq) REFERENCES ledger (box_id, epoch, seq)
-        ) STRICT
-        """,
-        """
-        CREATE TABLE remark (
-            box_id INTEGER NOT NULL REFERENCES box (id),
-            epoch BLOB NOT NULL,
-            seq INTEGER NOT NULL,
-            remark TEXT NOT NULL,
-            sha256 BLOB NOT NULL,
-            noted_at TEXT NOT NULL,
-            PRIMARY KEY (box_id, epoch, seq, remark, sha256)
-        ) STRICT
-        """,
-    ):
-        db.execute(statement)
-
-
-@migrations()
-def m002_tasks_and_hand_backs(db: Database) -> None:
-    """What a box says of checked attempts and of learners who were handed back to a person."""
-    for column in ("reason TEXT", "result TEXT", "rung INTEGER"):
-        db.execute(f"ALTER TABLE event ADD COLUMN {column}")
-
-
-@migrations()
-def m003_policy(db: Database) -> None:
-    """Every order the region ever gave, as it was signed."""
-    db.execute("CREATE TABLE policy (version INTEGER PRIMARY KEY, document BLOB NOT NULL) STRICT")
-
-
-@migrations()
-def m004_ledger_by_bytes(db: Database) -> None:
-    """A box that lost its receipt asks by the bytes it sent."""
-    db.execute("CREATE INDEX ledger_by_sha256 ON ledger (sha256)")
-
-
-@migrations()
-def m005_coarse_rows(db: Database) -> None:
-    """A row may have nothing for kind, session and day; the nation's letters wait to be sent on."""
-    columns = {row[1]: row[2] for row in db.execute("PRAGMA table_info(event)").fetchall()}
-    kept = ", ".join(columns)
-    db.execute("ALTER TABLE event RENAME TO old_event")
-    db.execute(
-        """
-        CREATE TABLE event (
-            box_id INTEGER NOT NULL,
-            epoch BLOB NOT NULL,
-            seq INTEGER NOT NULL,
-            kind TEXT,
-            session INTEGER,
-            day TEXT,
-            span INTEGER NOT NULL DEFAULT 0,  -- 0: the day, 1: the week it begins, 2: the month
-            FOREIGN KEY (box_id, epoch, seq) REFERENCES ledger (box_id, epoch, seq)
-        ) STRICT
-        """
-    )
-    for name, column_type in columns.items():
-        if name not in _EVENT_BEGINS:
-            db.execute(f"ALTER TABLE event ADD COLUMN {name} {column_type}")
-    db.execute(f"INSERT INTO event ({kept}) SELECT {kept} FROM old_event")  # noqa: S608 - our own words
-    db.execute("DROP TABLE old_event")
-    db.execute(
-        """
-        CREATE TABLE nation_letter (
-            box_id INTEGER NOT NULL,
-            epoch BLOB NOT NULL,
-            seq INTEGER NOT NULL,
-            letter BLOB NOT NULL,
-            PRIMARY KEY (box_id, epoch, seq),
-            FOREIGN KEY (box_id, epoch, seq) REFERENCES ledger (box_id, epoch, seq)
-        ) STRICT
-        """
-    )
-
-
-_EVENT_BEGINS = ("box_id", "epoch", "seq", "kind", "session", "day", "span")
-
-
-def _add_columns(db: Database, names: Iterable[str]) -> None:
-    for name in names:
-        column_type = "TEXT" if isinstance(RULES[name], OneOf | HexPrefix) else "INTEGER"
-        db.execute(f"ALTER TABLE event ADD COLUMN {name} {column_type}")
-
-
-@migrations()
-def m006_key_life(db: Database) -> None:
-    """Every list of keys as it was signed, and boxes whose keys are not to be believed any more."""
-    db.execute("CREATE TABLE key_list (number INTEGER PRIMARY KEY, document BLOB NOT NULL) STRICT")
-    db.execute("ALTER TABLE box ADD COLUMN revoked_at TEXT")
+from sync.server.database import RegionDatabase, open_region_database
+from sync.server.schema import EVENT_BEGINS, EVENT_FIELDS, migrate
 
 
 @dataclass(frozen=True)
@@ -235,59 +75,43 @@ class Counts:
 
 def open_store(address: str) -> Store:
     """Open the region's database for the calling thread; the caller closes it."""
-    return Store(open_database(sqlite_path(address)))
-
-
-def sqlite_path(address: str) -> Path:
-    """Return the file of a SQLite address, or raise."""
-    path = address.removeprefix(SQLITE_PREFIX)
-    if path == address or not path:
-        raise UnknownDatabase
-    return Path(path)
+    return Store(open_region_database(address))
 
 
 class Store:
     """The region's database. Read-then-write work goes inside `transaction()`."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, db: RegionDatabase) -> None:
+        self.db = db
 
     def close(self) -> None:
-        self._db.close()
+        self.db.close()
 
     def migrate(self) -> None:
-        migrate(self._db, migrations)
-        there = {row[1] for row in self._db.execute("PRAGMA table_info(event)").fetchall()}
-        if not there >= set(EVENT_FIELDS):
-            with self.transaction():
-                _add_columns(self._db, [name for name in EVENT_FIELDS if name not in there])
+        migrate(self.db)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        with write_transaction(self._db):
-            yield
+    def transaction(self) -> AbstractContextManager[None]:
+        return self.db.transaction()
 
     # Enrolment
 
     def add_code(self, code: Code) -> None:
-        with self.transaction():
-            self._db.execute(
-                "INSERT INTO code VALUES (?, ?, ?)",
-                [code.secret_sha256, code.expires_at.isoformat(), code.device_key],
-            )
+        self.db.execute(
+            "INSERT INTO code VALUES (?, ?, ?)",
+            (code.secret_sha256, code.expires_at.isoformat(), code.device_key),
+        )
 
     def live_codes(self, now: datetime) -> list[Code]:
         """Return the codes that still open, and drop those whose time is over."""
         with self.transaction():
-            self._db.execute("DELETE FROM code WHERE expires_at <= ?", [now.isoformat()])
-            rows = self._db.execute("SELECT secret_sha256, expires_at, device_key FROM code").fetchall()
+            self.db.execute("DELETE FROM code WHERE expires_at <= ?", (now.isoformat(),))
+            rows = self.db.rows("SELECT secret_sha256, expires_at, device_key FROM code")
         return [Code(row[0], datetime.fromisoformat(row[1]), row[2]) for row in rows]
 
     def bind_code(self, code: Code, device_key: bytes) -> None:
-        with self.transaction():
-            self._db.execute(
-                "UPDATE code SET device_key = ? WHERE secret_sha256 = ?", [device_key, code.secret_sha256]
-            )
+        self.db.execute(
+            "UPDATE code SET device_key = ? WHERE secret_sha256 = ?", (device_key, code.secret_sha256)
+        )
 
     def find_box_by_kid(self, kid: bytes) -> Box | None:
         return self._find_box("kid = ?", kid)
@@ -298,176 +122,166 @@ class Store:
     def add_box(
         self, label: str, kid: bytes, device_key: bytes, token_sha256: bytes, software: str, now: datetime
     ) -> None:
-        with self.transaction():
-            self._db.execute(
-                "INSERT INTO box (label, kid, device_key, token_sha256, software, enrolled_at,"
-                " last_contact_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [label, kid, device_key, token_sha256, software, now.isoformat(), now.isoformat()],
-            )
+        self.db.execute(
+            "INSERT INTO box (label, kid, device_key, token_sha256, software, enrolled_at,"
+            " last_contact_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (label, kid, device_key, token_sha256, software, now.isoformat(), now.isoformat()),
+        )
 
     def renew_box(self, box: Box, token_sha256: bytes, software: str, now: datetime) -> None:
-        with self.transaction():
-            self._db.execute(
-                "UPDATE box SET token_sha256 = ?, software = ?, last_contact_at = ? WHERE id = ?",
-                [token_sha256, software, now.isoformat(), box.id],
-            )
+        self.db.execute(
+            "UPDATE box SET token_sha256 = ?, software = ?, last_contact_at = ? WHERE id = ?",
+            (token_sha256, software, now.isoformat(), box.id),
+        )
+
+    def revoke_box(self, box: Box, now: datetime) -> None:
+        self.db.execute("UPDATE box SET revoked_at = ? WHERE id = ?", (now.isoformat(), box.id))
+
+    def touch_box(self, box: Box, now: datetime) -> None:
+        self.db.execute("UPDATE box SET last_contact_at = ? WHERE id = ?", (now.isoformat(), box.id))
 
     def _find_box(self, condition: str, value: bytes | str) -> Box | None:
-        with translated_faults():
-            row = self._db.execute(
-                "SELECT id, label, kid, device_key, token_sha256, revoked_at IS NOT NULL"  # noqa: S608 - our own words
-                f" FROM box WHERE {condition}",
-                [value],
-            ).fetchone()
+        row = self.db.row(
+            "SELECT id, label, kid, device_key, token_sha256, revoked_at IS NOT NULL"  # noqa: S608 - our own words
+            f" FROM box WHERE {condition}",
+            (value,),
+        )
         return replace(Box(*row), is_revoked=bool(row[-1])) if row else None
 
     # Batches
 
-    def touch_box(self, box: Box, now: datetime) -> None:
-        with self.transaction():
-            self._db.execute("UPDATE box SET last_contact_at = ? WHERE id = ?", [now.isoformat(), box.id])
-
     def find_ledger_row(self, box: Box, epoch: bytes, seq: int) -> LedgerRow | None:
-        with translated_faults():
-            row = self._db.execute(
-                f"SELECT {_LEDGER_COLUMNS} FROM ledger WHERE box_id = ? AND epoch = ? AND seq = ?",  # noqa: S608 - our own words
-                [box.id, epoch, seq],
-            ).fetchone()
+        return self._find_ledger_row("epoch = ? AND seq = ?", (box.id, epoch, seq))
+
+    def find_stored(self, box: Box, sha256: bytes) -> LedgerRow | None:
+        """Return the stored batch with these sealed bytes."""
+        return self._find_ledger_row("sha256 = ?", (box.id, sha256))
+
+    def _find_ledger_row(self, condition: str, params: Sequence[object]) -> LedgerRow | None:
+        row = self.db.row(
+            f"SELECT {_LEDGER_COLUMNS} FROM ledger WHERE box_id = ? AND {condition}",  # noqa: S608 - our own words
+            params,
+        )
         return _read_ledger_row(row) if row else None
 
     def contiguous_high(self, box: Box, epoch: bytes, coming: int) -> int:
         """Return the number up to which every batch of the epoch is stored once `coming` is."""
-        with translated_faults():
-            high: int = self._db.execute(
-                "SELECT coalesce(max(contiguous_high), 0) FROM ledger WHERE box_id = ? AND epoch = ?",
-                [box.id, epoch],
-            ).fetchone()[0]
+        high = self._count(
+            "SELECT coalesce(max(contiguous_high), 0) FROM ledger WHERE box_id = ? AND epoch = ?",
+            (box.id, epoch),
+        )
         while high + 1 == coming or self.find_ledger_row(box, epoch, high + 1) is not None:
             high += 1
         return high
 
     def has_other_epoch(self, box: Box, epoch: bytes) -> bool:
-        with translated_faults():
-            return (
-                self._db.execute(
-                    "SELECT 1 FROM ledger WHERE box_id = ? AND epoch <> ? LIMIT 1", [box.id, epoch]
-                ).fetchone()
-                is not None
-            )
+        found = self.db.row("SELECT 1 FROM ledger WHERE box_id = ? AND epoch <> ? LIMIT 1", (box.id, epoch))
+        return found is not None
 
     def count_batches(self) -> int:
-        with translated_faults():
-            count: int = self._db.execute("SELECT count(*) FROM ledger").fetchone()[0]
-        return count
+        return self._count("SELECT count(*) FROM ledger")
 
     def highest_seq(self, box: Box, epoch: bytes) -> int:
-        with translated_faults():
-            high: int = self._db.execute(
-                "SELECT coalesce(max(seq), 0) FROM ledger WHERE box_id = ? AND epoch = ?", [box.id, epoch]
-            ).fetchone()[0]
-        return high
+        return self._count(
+            "SELECT coalesce(max(seq), 0) FROM ledger WHERE box_id = ? AND epoch = ?", (box.id, epoch)
+        )
 
     def ledger_rows(self, box: Box, epoch: bytes, first: int, end: int, limit: int) -> list[LedgerRow]:
         """Return the oldest stored batches of an epoch with `first <= seq < end`."""
-        with translated_faults():
-            rows = self._db.execute(
-                f"SELECT {_LEDGER_COLUMNS} FROM ledger WHERE box_id = ? AND epoch = ?"  # noqa: S608 - our own words
-                " AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?",
-                [box.id, epoch, first, end, limit],
-            ).fetchall()
+        rows = self.db.rows(
+            f"SELECT {_LEDGER_COLUMNS} FROM ledger WHERE box_id = ? AND epoch = ?"  # noqa: S608 - our own words
+            " AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?",
+            (box.id, epoch, first, end, limit),
+        )
         return [_read_ledger_row(row) for row in rows]
-
-    def find_stored(self, box: Box, sha256: bytes) -> LedgerRow | None:
-        """Return the stored batch with these sealed bytes."""
-        with translated_faults():
-            row = self._db.execute(
-                f"SELECT {_LEDGER_COLUMNS} FROM ledger WHERE box_id = ? AND sha256 = ?",  # noqa: S608 - our own words
-                [box.id, sha256],
-            ).fetchone()
-        return _read_ledger_row(row) if row else None
 
     def add_batch(self, box: Box, row: LedgerRow, events: Iterable[LeavingRow]) -> None:
         """Store the ledger row and its events together or not at all."""
         with self.transaction():
-            self._db.execute(
-                "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    *(box.id, row.epoch, row.seq, row.lo, row.hi, row.blob_id, row.sha256),
-                    *(row.previous_sha256, row.clock_quality, row.contiguous_high),
-                    row.received_at.isoformat(),
-                ],
-            )
-            self._db.conn.executemany(
-                f"INSERT INTO event ({', '.join((*_EVENT_BEGINS, *EVENT_FIELDS))})"  # noqa: S608 - our own words
-                f" VALUES ({', '.join('?' * (len(_EVENT_BEGINS) + len(EVENT_FIELDS)))})",
+            number = self.add_ledger_row(box, row)
+            self.add_events(row.received_at, [(box, row, number, events)])
+
+    def add_ledger_row(self, box: Box, row: LedgerRow) -> int:
+        """Store a batch's place in the history; its events come in the same transaction."""
+        day = row.received_at.astimezone(UTC).date().isoformat()
+        # The write lock is ours, so the next number is ours as well: no gap, and none comes later.
+        added = self.db.row(
+            f"INSERT INTO ledger (box_id, {_LEDGER_COLUMNS}, received_day, number)"  # noqa: S608 - our own words
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT coalesce(max(number), 0) + 1 FROM ledger)) RETURNING number",
+            (
+                *(box.id, row.epoch, row.seq, row.lo, row.hi, row.blob_id, row.sha256),
+                *(row.previous_sha256, row.clock_quality, row.contiguous_high),
+                *(row.received_at.isoformat(), day),
+            ),
+        )
+        return int(added[0]) if added else 0
+
+    def add_events(
+        self, received_at: datetime, batches: Sequence[tuple[Box, LedgerRow, int, Iterable[LeavingRow]]]
+    ) -> None:
+        """Store the events of batches that arrived at one moment."""
+        day = received_at.astimezone(UTC).date().isoformat()
+        self.db.ensure_partition("event", day)
+        self.db.copy_rows(
+            "event",
+            (*EVENT_BEGINS, *EVENT_FIELDS),
+            (
                 (
-                    [
-                        *(box.id, row.epoch, row.seq, event.kind, event.session),
-                        *(event.day.isoformat() if event.day else None, int(event.span)),
-                        *(event.fields.get(name) for name in EVENT_FIELDS),
-                    ]
-                    for event in events
-                ),
-            )
+                    *(box.id, row.epoch, row.seq, number, day, event.kind, event.session),
+                    *(event.day.isoformat() if event.day else None, int(event.span)),
+                    *(event.fields.get(name) for name in EVENT_FIELDS),
+                )
+                for box, row, number, events in batches
+                for event in events
+            ),
+        )
 
     def add_nation_letter(self, box: Box, epoch: bytes, seq: int, letter: bytes) -> None:
         """Keep the nation's section as it came, unopened, to be sent on."""
-        with self.transaction():
-            self._db.execute("INSERT INTO nation_letter VALUES (?, ?, ?, ?)", [box.id, epoch, seq, letter])
+        self.db.execute("INSERT INTO nation_letter VALUES (?, ?, ?, ?)", (box.id, epoch, seq, letter))
 
     def nation_letters(self) -> list[bytes]:
         """Return what waits for the nation, oldest first."""
-        with translated_faults():
-            rows = self._db.execute("SELECT letter FROM nation_letter ORDER BY rowid").fetchall()
+        rows = self.db.rows(
+            "SELECT letter FROM nation_letter JOIN ledger USING (box_id, epoch, seq) ORDER BY number"
+        )
         return [row[0] for row in rows]
 
     def add_remark(self, box: Box, epoch: bytes, seq: int, remark: str, sha256: bytes, now: datetime) -> None:
         """Note once what looked wrong; the same again changes nothing."""
-        with self.transaction():
-            self._db.execute(
-                "INSERT INTO remark VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [box.id, epoch, seq, remark, sha256, now.isoformat()],
-            )
+        self.db.execute(
+            "INSERT INTO remark VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (box.id, epoch, seq, remark, sha256, now.isoformat()),
+        )
 
     # Orders
 
     def find_policy(self) -> bytes | None:
         """Return the newest order as it was signed."""
-        with translated_faults():
-            row = self._db.execute("SELECT document FROM policy ORDER BY version DESC LIMIT 1").fetchone()
+        row = self.db.row("SELECT document FROM policy ORDER BY version DESC LIMIT 1")
         return row[0] if row else None
 
     def add_policy(self, version: int, document: bytes) -> None:
-        with self.transaction():
-            self._db.execute("INSERT INTO policy VALUES (?, ?)", [version, document])
+        self.db.execute("INSERT INTO policy VALUES (?, ?)", (version, document))
 
     def find_key_list(self) -> bytes | None:
         """Return the newest list of keys as it was signed."""
-        with translated_faults():
-            row = self._db.execute("SELECT document FROM key_list ORDER BY number DESC LIMIT 1").fetchone()
+        row = self.db.row("SELECT document FROM key_list ORDER BY number DESC LIMIT 1")
         return row[0] if row else None
 
     def key_list_number(self) -> int:
-        with translated_faults():
-            number: int = self._db.execute("SELECT coalesce(max(number), 0) FROM key_list").fetchone()[0]
-        return number
+        return self._count("SELECT coalesce(max(number), 0) FROM key_list")
 
     def add_key_list(self, number: int, document: bytes) -> None:
-        with self.transaction():
-            self._db.execute("INSERT INTO key_list VALUES (?, ?)", [number, document])
-
-    def revoke_box(self, box: Box, now: datetime) -> None:
-        with self.transaction():
-            self._db.execute("UPDATE box SET revoked_at = ? WHERE id = ?", [now.isoformat(), box.id])
+        self.db.execute("INSERT INTO key_list VALUES (?, ?)", (number, document))
 
     # What is shown
 
     def box_lines(self) -> list[BoxLine]:
-        with translated_faults():
-            rows = self._db.execute(_BOX_LINES).fetchall()
-            remarks: dict[int, list[str]] = {}
-            for box_id, remark in self._db.execute("SELECT DISTINCT box_id, remark FROM remark ORDER BY 2"):
-                remarks.setdefault(box_id, []).append(remark)
+        remarks: dict[int, list[str]] = {}
+        for box_id, remark in self.db.rows("SELECT DISTINCT box_id, remark FROM remark ORDER BY 2"):
+            remarks.setdefault(box_id, []).append(remark)
         return [
             BoxLine(
                 label,
@@ -476,7 +290,7 @@ class Store:
                 *(batches, events, missing),
                 tuple(remarks.get(box_id, ())),
             )
-            for box_id, label, enrolled, contact, batches, events, missing in rows
+            for box_id, label, enrolled, contact, batches, events, missing in self.db.rows(_BOX_LINES)
         ]
 
     def counts(self) -> Counts:
@@ -487,11 +301,15 @@ class Store:
         )
 
     def _count_by(self, column: str, condition: str = "true") -> dict[str, int]:
-        with translated_faults():
-            rows = self._db.execute(
+        return dict(
+            self.db.rows(
                 f"SELECT {column}, count(*) FROM event WHERE {condition} GROUP BY 1 ORDER BY 1"  # noqa: S608 - our own words
-            ).fetchall()
-        return dict(rows)
+            )
+        )
+
+    def _count(self, sql: str, params: Sequence[object] = ()) -> int:
+        row = self.db.row(sql, params)
+        return int(row[0]) if row else 0
 
 
 _LEDGER_COLUMNS = (

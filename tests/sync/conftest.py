@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,34 @@ from sync.keys import ensure_device_key
 from sync.settings import SyncSettings
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
+from tests.sync.postgres import Postgres, running_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real server for the whole run; a test that kills it starts it again."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def region_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind: a test that takes it runs on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/region-home/region/region.sqlite"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database()
 
 
 @pytest.fixture
 def region(tmp_path: Path) -> RegionSimulator:
     return RegionSimulator(tmp_path / "region-home")
+
+
+@pytest.fixture
+def either_region(tmp_path: Path, region_address: str) -> RegionSimulator:
+    """The region on each of the two databases."""
+    return RegionSimulator(tmp_path / "region-home", region_address)
 
 
 @pytest.fixture

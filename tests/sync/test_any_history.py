@@ -29,8 +29,7 @@ from sync.database import open_database, write_transaction
 from sync.errors import RegionUnreachable, SyncError
 from sync.event import Event
 from sync.keys import ensure_device_key
-from sync.server import orders, sticks
-from sync.server import store as store_module
+from sync.server import orders, sqlite_database, sticks
 from sync.server.store import open_store
 from sync.settings import SyncSettings
 from sync.transport import Pause, go_on
@@ -218,14 +217,14 @@ class AnyHistory(RuleBasedStateMachine):
         if where == "box":
             self.run(line, is_full=True)
             return
-        real = store_module.open_database
+        real = sqlite_database.open_database
 
         def full(path: Path) -> Database:
             db = real(path)
             db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0]}")
             return db
 
-        with mock.patch.object(store_module, "open_database", full):
+        with mock.patch.object(sqlite_database, "open_database", full):
             self.run(line)
 
     # Sticks
@@ -241,7 +240,7 @@ class AnyHistory(RuleBasedStateMachine):
         store = open_store(self.region.region.database)
         try:
             if kill_after is not None:
-                kill(store._db, kill_after)
+                kill(store.db.sqlite, kill_after)
             with contextlib.suppress(SyncError, Killed):
                 sticks.import_stick(store, self.region.region, self.sticks[number], self.region.time)
         finally:

@@ -18,8 +18,8 @@ from sync.database import migrate, open_database, write_transaction
 from sync.event import Event, log2_bucket
 from sync.receipt import verify_receipt
 from sync.server import inbox
+from sync.server.sqlite_database import SqliteDatabase
 from sync.server.store import Store
-from sync.server.store import migrations as store_migrations
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import NOON, Box
 from tests.sync.power import Disk, PowerCut, PowerVfs, open_on
@@ -100,7 +100,7 @@ class Trial:
         batch = outbox.find_oldest_sealed(self.at_box.db)
         if batch is None:
             return
-        store, region = Store(self.at_region.db), self.region.region
+        store, region = Store(SqliteDatabase(self.at_region.db)), self.region.region
         sender = store.find_box_by_kid(self.box.device.kid)
         stored = inbox.receive(store, region.keys, region.id, sender, batch.sealed, LATER)
         self.receipted.append(batch.sha256)
@@ -124,9 +124,10 @@ def cut_power(cuts: int, synchronous: str, box: Box, region: RegionSimulator, se
     at_box, at_region = Machine(PowerVfs("box"), synchronous), Machine(PowerVfs("region"), synchronous)
     migrate(at_box.db, *schema.MIGRATIONS)
     at_box.db.execute("CREATE TABLE fact (id INTEGER PRIMARY KEY, size INTEGER NOT NULL)")
-    migrate(at_region.db, store_migrations)
     device = box.device
-    Store(at_region.db).add_box("B-7A7A7", device.kid, device.public, bytes(32), "0", LATER)
+    store = Store(SqliteDatabase(at_region.db))
+    store.migrate()
+    store.add_box("B-7A7A7", device.kid, device.public, bytes(32), "0", LATER)
     fresh = at_box.vfs.disk.copy(), at_region.vfs.disk.copy()
     chance, tally = random.Random(seed), Tally()
     while tally.cuts < cuts:

@@ -8,7 +8,10 @@ from pathlib import Path
 from sync.anonymise import LeavingRow
 from sync.database import open_database
 from sync.event import KINDS, Event, Span
-from sync.server.store import EVENT_FIELDS, LedgerRow, Store, migrations
+from sync.server.schema import EVENT_FIELDS
+from sync.server.sqlite_database import SqliteDatabase
+from sync.server.store import LedgerRow, Store
+from sync.server.takeover import migrations
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
 
@@ -27,7 +30,7 @@ def old_store(path: Path) -> Store:
         "INSERT INTO event (box_id, epoch, seq, kind, session, day, language)"
         " VALUES (1, x'00', 1, 'question_asked', 0, '2026-09-01', 'kk')"
     )
-    return Store(db)
+    return Store(SqliteDatabase(db))
 
 
 def test_events_of_before_are_kept_and_new_rows_may_say_less(tmp_path: Path) -> None:
@@ -56,7 +59,7 @@ def test_a_field_declared_later_gets_its_column_by_itself(tmp_path: Path) -> Non
     db = open_database(tmp_path / "region.sqlite")
     for name in ("rung", "language"):
         db.execute(f"ALTER TABLE event DROP COLUMN {name}")
-    store = Store(db)
+    store = Store(SqliteDatabase(db))
     store.migrate()
     store.migrate()
     types = {row[1]: row[2] for row in db.execute("PRAGMA table_info(event)").fetchall()}
