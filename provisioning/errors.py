@@ -41,3 +41,69 @@ class FirstBootRunning(ProvisioningError):
     key: ClassVar[str] = "first_boot_running"
     message: ClassVar[str] = N_("The first start is already being prepared by another process.")
     hint: ClassVar[str] = N_("Wait a minute and try again.")
+
+
+class ProgramsMissing(ProvisioningError):
+    """Programs that make an image are Debian packages of the group `image`."""
+
+    key: ClassVar[str] = "programs_missing"
+    message: ClassVar[str] = N_("These programs are missing on this machine: %(programs)s.")
+    hint: ClassVar[str] = N_("Install them with: provisioning/install-packages build image")
+
+
+class RightsMissing(ProvisioningError):
+    """A system's files belong to many users; only root may make such files."""
+
+    key: ClassVar[str] = "rights_missing"
+    message: ClassVar[str] = N_("An image can only be built with the rights of root.")
+    hint: ClassVar[str] = N_("Run the same command with sudo. Nothing outside the output folder is changed.")
+
+
+class SourcesMissing(ProvisioningError):
+    """Units, overlay and package list lie in the repository, not in the installed package."""
+
+    key: ClassVar[str] = "sources_missing"
+    message: ClassVar[str] = N_("The folder %(path)s is not a copy of this project's repository.")
+    hint: ClassVar[str] = N_("Run the command from a clone of the repository, after: make setup")
+
+
+class BuildStepFailed(ProvisioningError):
+    """A program of the build ended badly."""
+
+    key: ClassVar[str] = "build_step_failed"
+    message: ClassVar[str] = N_("%(program)s failed: %(reason)s")
+    hint: ClassVar[str] = N_("Read the whole output in %(log)s, mend the cause and build again.")
+
+
+class ArchiveUnreachable(ProvisioningError):
+    """Debian's archive, or the Raspberry Pi's, did not answer."""
+
+    key: ClassVar[str] = "archive_unreachable"
+    message: ClassVar[str] = N_("The packages for the board %(board)s cannot be fetched from %(archive)s.")
+    hint: ClassVar[str] = N_(
+        "Check that this machine reaches that address, then build again. The details are in %(log)s."
+    )
+
+
+class NoRoomToBuild(ProvisioningError):
+    """The disk would fill up in the middle of the work."""
+
+    key: ClassVar[str] = "no_room_to_build"
+    message: ClassVar[str] = N_("%(path)s has %(free)d MB free; building an image needs %(needed)d MB.")
+    hint: ClassVar[str] = N_("Make room, or name another folder with --output.")
+
+
+class SecretInImage(ProvisioningError):
+    """An image is copied to hundreds of boxes and handed around: nothing secret may be in it."""
+
+    key: ClassVar[str] = "secret_in_image"
+    message: ClassVar[str] = N_("The image would contain what must not be copied: %(found)s.")
+    hint: ClassVar[str] = N_("Nothing was written. Report this: it is a fault of the build.")
+
+
+class ImageRefused(ProvisioningError):
+    """A file that is cut short, changed, or no image of this project."""
+
+    key: ClassVar[str] = "image_refused"
+    message: ClassVar[str] = N_("%(path)s is not a whole Sandyq image: %(reason)s.")
+    hint: ClassVar[str] = N_("Copy or download it again and compare its SHA-256; do not flash this file.")

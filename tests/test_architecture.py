@@ -77,6 +77,8 @@ PURE = (
     "models/prefixes.py",
     "models/scheduler.py",
     "models/sentence.py",
+    "provisioning/boards.py",
+    "provisioning/packages.py",
     "sync/anonymise.py",
     "sync/batch.py",
     "sync/budget.py",

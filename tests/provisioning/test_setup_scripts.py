@@ -13,7 +13,7 @@ from models.catalogue import shipped_catalogue
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ("provisioning/install-packages", "provisioning/make-environment", ".ci/run")
 PACKAGE_LIST = ROOT / "provisioning/debian-packages.txt"
-GROUPS = {"build", "run", "test"}
+GROUPS = {"build", "run", "test", "image", "box", "pc", "vm", "rpi"}
 
 # What the scripts may take from the system; everything else they call is a recorder.
 REAL_TOOLS = (

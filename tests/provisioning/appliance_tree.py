@@ -1,0 +1,63 @@
+"""The system of an image as a folder, built once a run by the product's own builder and shared by the tests.
+
+On tmpfs: dpkg waits for the disk after every file, and a start in a container reads thousands of small ones.
+Nobody writes into the folder: a test that must change something works on a copy or starts it with an overlay.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioning.boards import VM
+from provisioning.image_system import make_system
+from provisioning.programs import SYSTEM_PATH, Workshop
+
+# A moment all files of the image are dated by; any will do, it only must not move.
+EPOCH = 1_764_000_000
+TMPFS_SIZE = "6g"
+
+NEEDED = ("mmdebstrap", "mount", "umount")
+
+
+def missing_tools(*names: str) -> list[str]:
+    """Which of these programs this machine lacks."""
+    path = f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}".split(":")
+    return [name for name in names if not any(os.access(f"{folder}/{name}", os.X_OK) for folder in path)]
+
+
+def need_tools(*names: str) -> None:
+    """Leave the test out loudly where a tool is missing; under CI that is a failure, not a gap."""
+    missing = missing_tools(*names)
+    reason = f"not run: {', '.join(missing)} missing on this machine" if missing else ""
+    if not missing and os.geteuid() != 0:
+        reason = "not run: only root may make a system's files"
+    if not reason:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """A folder in memory for what images are made of, gone at the end of the run."""
+    need_tools(*NEEDED)
+    folder = tmp_path_factory.mktemp("image")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_SIZE},mode=755", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True)
+    try:
+        yield Workshop(folder, EPOCH)
+    finally:
+        # Lazy: a machine that a failed test left behind must not keep the run from ending.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def appliance_tree(workshop: Workshop) -> Path:
+    """The root of a box, as `sandyq image build` makes it for a virtual machine."""
+    tree = workshop.folder / "root"
+    make_system(tree, VM, workshop)
+    return tree
