@@ -23,6 +23,7 @@ from sync.errors import SyncError
 
 COMMANDS = {
     "demo": ("appliance.demo", "demo_command"),
+    "doctor": ("appliance.care_cli", "doctor_command"),
     "engine": ("models.cli", "engine_group"),
     "exam": ("appliance.exam_cli", "exam_group"),
     "first-boot": ("provisioning.cli", "first_boot_command"),

@@ -555,3 +555,9 @@ class TutorHeld(ApplianceError):
     status = 409
     message = N_("Your teacher is coming to you.")
     hint = N_("You need not write anything now. When you have talked, your teacher opens the tutor again.")
+
+
+class BundleNotSaved(ApplianceError):
+    key = "bundle_not_saved"
+    message = N_("The support bundle could not be saved as %(path)s.")
+    hint = N_("Name a file in a folder that exists and can be written.")

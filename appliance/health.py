@@ -5,15 +5,19 @@ from pathlib import Path
 
 import psutil
 
-# A Raspberry Pi slows itself at 80 °C; five degrees of warning are a few minutes of a lesson.
-WARM_CELSIUS = 75.0
-HOT_CELSIUS = 80.0
-# Below this the kernel starts to throw out the model's pages and every answer crawls.
-LEAST_MEMORY_FREE_SHARE = 0.08
-# SQLite's log, a backup and a pack in transit need this much; an SD card also slows when nearly full.
-LEAST_DISK_FREE_BYTES = 500 * 1024 * 1024
+from appliance import radios, senses, signs
+from appliance.signs import (
+    HOT_CELSIUS,
+    LEAST_DISK_FREE_BYTES,
+    LEAST_MEMORY_FREE_SHARE,
+    WARM_CELSIUS,
+    Finding,
+)
+
 # More runnable threads than this a core and the pages begin to wait for the model.
 MOST_LOAD_PER_CORE = 3.0
+# The address NetworkManager gives to a port that it shares, such as a hotspot.
+HOTSPOT_ADDRESSES = "10.42."
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,36 @@ def read(home: Path) -> list[Reading]:
     return [*_heat(), _memory(), _disk(home), _load()]
 
 
-def _heat() -> list[Reading]:
+def findings(home: Path) -> list[Finding]:
+    """Return what the machine and its disk say about themselves, in words."""
+    memory = psutil.virtual_memory()
+    return [
+        signs.heat(_hottest()),
+        signs.voltage(senses.power_flags()),
+        signs.memory(memory.available / memory.total),
+        signs.disk_space(psutil.disk_usage(str(home)).free),
+        signs.disk_writable(senses.is_read_only(home)),
+        *_hotspots(),
+    ]
+
+
+def _hotspots() -> list[Finding]:
+    """Judge each radio that is a hotspot now."""
+    addresses = psutil.net_if_addrs()
+    return [
+        radios.hotspot_finding(radios.judge(radio.driver, radio.firmware))
+        for radio in senses.radios()
+        if any(entry.address.startswith(HOTSPOT_ADDRESSES) for entry in addresses.get(radio.port, ()))
+    ]
+
+
+def _hottest() -> float | None:
     sensors = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
-    hottest = max((entry.current for entries in sensors.values() for entry in entries), default=None)
+    return max((entry.current for entries in sensors.values() for entry in entries), default=None)
+
+
+def _heat() -> list[Reading]:
+    hottest = _hottest()
     if hottest is None:
         return []
     mood = "bad" if hottest >= HOT_CELSIUS else "watch" if hottest >= WARM_CELSIUS else "good"
