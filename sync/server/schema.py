@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from sync.batch import RULES
 from sync.event import HexPrefix, OneOf
-from sync.server import takeover
+from sync.server import rollup_tables, takeover
 from sync.server.database import RegionDatabase
 from sync.server.sqlite_database import SqliteDatabase
 
@@ -135,7 +135,10 @@ _REGION = Migration(
 )
 
 # Append; never insert, never edit what was released.
-MIGRATIONS: tuple[Migration, ...] = (_REGION,)
+MIGRATIONS: tuple[Migration, ...] = (
+    _REGION,
+    Migration("r002_rollups", rollup_tables.FORWARD, rollup_tables.BACK),
+)
 
 _RECORD = "CREATE TABLE region_migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL) {strict}"
 
