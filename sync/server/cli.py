@@ -23,8 +23,8 @@ from sync.server import key_life, orders, pages, registry, sticks
 from sync.server.app import create_app
 from sync.server.database import shown_address
 from sync.server.identity import get_region, make_region, name_nation_key, read_month_keys
+from sync.server.people_cli import audit_group, operator_group, token_group
 from sync.server.store import open_store
-from sync.server.supervision import show_life, tell_supervisor
 from sync.settings import RegionSettings
 
 THREADS = 8  # each opens one envelope in a few milliseconds; SQLite writes one at a time anyway
@@ -58,6 +58,10 @@ class HasRegionSettings(Protocol):
 def region_group(ctx: click.Context) -> None:
     """Receive what boxes send and count it."""
     ctx.obj = cast("HasRegionSettings", ctx.obj).region
+
+
+for group in (operator_group, token_group, audit_group):
+    region_group.add_command(group)
 
 
 @region_group.command("init")
@@ -255,8 +259,6 @@ def serve_command(settings: RegionSettings) -> None:
     try:
         host, port = server.bind_addr[:2]
         click.echo(f"The region listens on http://{host}:{port}")
-        tell_supervisor("READY=1")
-        show_life()
         server.serve()
     except KeyboardInterrupt:
         pass  # Ctrl-C is how a person stops it

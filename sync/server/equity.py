@@ -63,8 +63,7 @@ def place_of(
             return "tries", str(result)
         case "answer_finished", "failed" | "stopped", _:
             return "answers", "failed"
-        # How it ended is left out where all of a small class ended alike, which is nearly always well.
-        case "answer_finished", _, _:
+        case "answer_finished", "answered", _:
             return "answers", _wait(duration)
     return None
 
@@ -128,11 +127,10 @@ MEASURES: Mapping[str, Measure] = {
             N_("Questions without an answer"),
             N_("Questions that ended in a fault or were stopped."),
             N_(
-                "Whether the machine failed or a lesson was stopped. A fault that met everybody of a small"
-                " class is hidden by the school's own protection: all shares are too low, and small schools"
-                " cannot be compared at all."
+                "Whether the machine failed or a lesson was stopped. Learners whose language fewer than ten"
+                " of their school use are counted in no language."
             ),
-            _WITHOUT_SIZE,
+            _ALL_AXES,
         ),
         Measure(
             "success",
@@ -143,8 +141,7 @@ MEASURES: Mapping[str, Measure] = {
             N_("Checked tries at tasks that were right."),
             N_(
                 "Who learns more: schools set different tasks, and an easy task is right more often."
-                " A difference is a question to ask, not a result. Where all of a small class were right, or"
-                " all wrong, neither is told."
+                " A difference is a question to ask, not a result."
             ),
             _ALL_AXES,
         ),
