@@ -27,6 +27,7 @@ COMMANDS = {
     "engine": ("models.cli", "engine_group"),
     "exam": ("appliance.exam_cli", "exam_group"),
     "first-boot": ("provisioning.cli", "first_boot_command"),
+    "join-region": ("provisioning.cli", "join_region_command"),
     "models": ("models.cli", "models_group"),
     "region": ("sync.server.cli", "region_group"),
     "sync": ("sync.cli", "sync_group"),
@@ -55,6 +56,8 @@ def sandyq(ctx: click.Context) -> None:
     ctx.obj = ctx.obj or read_settings()
     # Rooms below hand out sentences as they stand in the code; this door says them in the reader's language.
     ctx.meta["sandyq.say"] = partial(languages.render, languages.of_terminal(os.environ))
+    # And what is read on another machine, as on the card of a box, in every language.
+    ctx.meta["sandyq.render"] = languages.render
 
 
 @sandyq.group()

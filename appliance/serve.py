@@ -28,6 +28,7 @@ from appliance.web.context import Services
 from models.engine_key import ensure_engine_key
 from models.errors import ModelsError
 from models.store import Store
+from models.supervision import answers, show_life, tell_supervisor
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +90,12 @@ def serve_web(settings: Settings) -> None:
             threading.Thread(target=announcement.open, name="announcement", daemon=True).start()
         try:
             log.info("pages at http://%s:%d", settings.web.host, server.bind_addr[1])
+            tell_supervisor("READY=1")
+            host, port = server.socket.getsockname()[:2]
+            show_life(lambda: answers(host, port, "/health"))
             server.serve()
         except SystemExit:
+            tell_supervisor("STOPPING=1")
             log.info("stopping")
         finally:
             services.assistant.close()

@@ -29,6 +29,7 @@ class WebSettings:
 
     host: str = "0.0.0.0"  # noqa: S104 - learners come over the LAN; that is what the box is for
     port: int = 8080
+    portal: bool = True  # answer the test pages of phones on the box's own Wi-Fi
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ from models.resume import GRACE_SECONDS, LOOK_SECONDS, Stream, Streams, log_fini
 from models.scheduler import READING_ROWS, SPARE_SEQUENCES
 from models.settings import EngineSettings
 from models.store import Store
+from models.supervision import answers, show_life, tell_supervisor
 from models.tickets import Failed, Order, Text, Ticket
 from models.tuning import most_answers
 from models.worker import State, Worker
@@ -346,6 +347,10 @@ def serve(settings: EngineSettings, announce: Callable[[str], None]) -> None:
     announce(address)
     doorman = threading.Thread(target=listener.serve, name="listener")
     doorman.start()
+    tell_supervisor("READY=1")
+    # A step that hangs has its own watchdog; this one is for a process that no longer answers at all.
+    host, port = listener.socket.getsockname()[:2]
+    show_life(lambda: answers(host, port, "/health"))
     worker.start()
     while not asked_to_stop and not worker.ended.wait(SIGNAL_SECONDS):
         pass

@@ -107,3 +107,35 @@ class ImageRefused(ProvisioningError):
     key: ClassVar[str] = "image_refused"
     message: ClassVar[str] = N_("%(path)s is not a whole Sandyq image: %(reason)s.")
     hint: ClassVar[str] = N_("Copy or download it again and compare its SHA-256; do not flash this file.")
+
+
+class CardUnreadable(ProvisioningError):
+    """sandyq.toml is no TOML, no UTF-8, or far too long."""
+
+    key: ClassVar[str] = "card_unreadable"
+    message: ClassVar[str] = N_("sandyq.toml cannot be read: %(reason)s.")
+    hint: ClassVar[str] = N_("Put the line right in a text editor and save the file as UTF-8.")
+
+
+class CardKeyUnknown(ProvisioningError):
+    """A misspelt setting that is silently ignored would be found in the middle of a lesson."""
+
+    key: ClassVar[str] = "card_key_unknown"
+    message: ClassVar[str] = N_("sandyq.toml has a setting that does not exist: %(key)s.")
+    hint: ClassVar[str] = N_("Perhaps %(near)s is meant. There are: %(known)s.")
+
+
+class CardValueWrong(ProvisioningError):
+    """Known setting, impossible value."""
+
+    key: ClassVar[str] = "card_value_wrong"
+    message: ClassVar[str] = N_("In sandyq.toml %(key)s cannot be %(value)s.")
+    hint: ClassVar[str] = N_("Write this instead: %(allowed)s.")
+
+
+class TableLineWrong(ProvisioningError):
+    """The table for many boxes; nothing of it is used."""
+
+    key: ClassVar[str] = "table_line_wrong"
+    message: ClassVar[str] = N_("Line %(line)d of the table, column %(column)s, cannot be %(value)s.")
+    hint: ClassVar[str] = N_("Nothing was written. Allowed here: %(allowed)s. Put it right and try again.")

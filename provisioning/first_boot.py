@@ -6,7 +6,8 @@ aside, never used and never deleted; of its waiting events sync/outbox sends non
 how keys are made (sync/keys), enrolment at the region, lessons: the pages start without it.
 
 Files it owns, below the home: `box.json` (name and device id, for whoever announces the box) and
-`first-boot/` (the machine the ids belong to, stamps, the marker of an unfinished move).
+`first-boot/` (the machine the ids belong to, stamps, the marker of an unfinished move), `codes.json` (the
+hotspot's password and the code of the first start).
 """
 
 import hashlib
@@ -44,7 +45,12 @@ NAME_PREFIX = "sandyq-"
 NAME_CHARACTERS = 4
 
 # What must never be the same on two cards, and is moved aside together.
-IDENTITY_FILES = ("keys/device", "enrolment.json", "box.json")
+IDENTITY_FILES = ("keys/device", "enrolment.json", "box.json", "codes.json")
+
+# Not mistaken for each other on a screen across a room: no i, l, o, 0, 1. network_rules knows the form.
+CODE_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+# Typed once, by a teacher who reads it off a screen; wrong tries are braked like PINs.
+SETUP_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,14 @@ class Box:
 
     name: str
     device_id: str
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What this box alone knows and people must type."""
+
+    wifi_password: str
+    setup_code: str
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,7 @@ def _steps(home: Path) -> list[Step]:
     return [
         Step("device-key", lambda: _make_device_key(home), lambda: _has_device_key(home)),
         Step("name", lambda: _give_name(home), lambda: _has_own_name(home)),
+        Step("codes", lambda: _make_codes(home), lambda: find_codes(home) is not None),
     ]
 
 
@@ -119,6 +134,20 @@ def _give_name(home: Path) -> None:
 def _has_own_name(home: Path) -> bool:
     # The key's folder may have been lost and made anew since the name was given.
     return find_box(home) == _own_box(home)
+
+
+def find_codes(home: Path) -> Codes | None:
+    """Return the box's own random codes, or None before its first start."""
+    return _read_record(
+        home / "codes.json", lambda record: Codes(record["wifi_password"], record["setup_code"])
+    )
+
+
+def _make_codes(home: Path) -> None:
+    letters = "".join(secrets.choice(CODE_LETTERS) for _ in range(10))
+    digits = "".join(secrets.choice("0123456789") for _ in range(SETUP_DIGITS))
+    codes = Codes(f"{letters[:5]}-{letters[5:]}", digits)
+    write_durably(home / "codes.json", json.dumps(asdict(codes)).encode())
 
 
 def _own_box(home: Path) -> Box:

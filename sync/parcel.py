@@ -36,9 +36,10 @@ STRATA = ("", "rural", "urban")
 SIZES = ("", "small", "large")
 
 
-def alias_of(alias_key: bytes, box_kid: bytes) -> bytes:
-    """Return what the nation knows a box by: always the same, and nothing to anybody without the key."""
-    return hmac.digest(alias_key, _ALIAS + box_kid, "sha256")[:ALIAS_BYTES]
+def alias_of(alias_key: bytes, box_label: str) -> bytes:
+    """Return what the nation knows a box by: always the same, also when the box gets new keys, and
+    nothing to anybody without the region's key."""
+    return hmac.digest(alias_key, _ALIAS + box_label.encode(), "sha256")[:ALIAS_BYTES]
 
 
 @dataclass(frozen=True)

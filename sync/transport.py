@@ -24,6 +24,7 @@ from sync.errors import (
     AnswerUnreadable,
     BadRegionAddress,
     BatchFork,
+    BoxNotApproved,
     BoxRevoked,
     CodeRefused,
     RegionBusy,
@@ -58,7 +59,7 @@ _NAME = {"User-Agent": "sandyq"}
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _SPOKEN_AS: dict[str, type[SyncError]] = {
-    error.key: error for error in (BatchFork, BoxRevoked, TokenRefused, CodeRefused)
+    error.key: error for error in (BatchFork, BoxNotApproved, BoxRevoked, TokenRefused, CodeRefused)
 }
 
 

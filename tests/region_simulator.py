@@ -20,14 +20,14 @@ from flask.testing import FlaskClient
 
 from sync import cbor
 from sync.batch import Batch
+from sync.client import get_enrolment
 from sync.envelope import open_envelope, recipients, verify_sender
 from sync.errors import RegionUnreachable
-from sync.server import logins, operators, pages, registry
+from sync.server import forward, pages, registry
 from sync.server.app import create_app
-from sync.server.identity import Region, make_region
-from sync.server.roles import Role
-from sync.server.store import open_store
-from sync.server.web_access import LOGIN_COOKIE
+from sync.server.forward import ForwardReport
+from sync.server.identity import REGION, Region, get_region, make_region
+from sync.server.store import Store, open_store
 from sync.settings import RegionSettings
 from sync.transport import REPLY_TYPE, Pause, _accepted, _Answer, go_on
 
@@ -35,18 +35,21 @@ from sync.transport import REPLY_TYPE, Pause, _accepted, _Answer, go_on
 class RegionSimulator:
     """The region at the other end of the line."""
 
-    def __init__(self, home: Path, address: str = "") -> None:
+    def __init__(self, home: Path, address: str = "", *, role: str = REGION, name: str = "Түркістан") -> None:
         self.settings = RegionSettings(home=home)
-        self.region: Region = make_region(self.settings, "Түркістан", address)
+        self.region: Region = make_region(self.settings, name, address, role)
         self.time = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
-        self.app = create_app(self.region, clock=lambda: self.time)
         self.headers: list[dict[str, str]] = []  # of every request, as they came
-        self.app.before_request(lambda: self.headers.append(dict(request.headers)))
-        self.http: FlaskClient = self.app.test_client()
+        self._start()
         self.received: list[bytes] = []
         self._is_down = False
         self._lost_receipts = 0
         self._lost_envelopes = 0
+
+    def _start(self) -> None:
+        self.app = create_app(self.region, clock=lambda: self.time)
+        self.app.before_request(lambda: self.headers.append(dict(request.headers)))
+        self.http: FlaskClient = self.app.test_client()
 
     # Faults
 
@@ -91,20 +94,28 @@ class RegionSimulator:
         key = self.region.keys.find_opening(recipients(blob))
         return verify_sender(open_envelope(blob, key, self.region.id), device_public)
 
-    def enter(self, role: str = "viewer", name: str = "") -> FlaskClient:
-        """Return a browser in which somebody with this role is logged in; passwords have their own tests."""
-        name = name or f"the-{role}"
-        browser = self.app.test_client()
-        store = open_store(self.region.database)
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        opened = open_store(self.region.database)
         try:
-            if operators.find_by_name(store.db, name) is None:
-                key = self.region.keys.desk
-                operators.add(store.db, key, name, Role(role), self.time, needs_second_factor=False)
-            token = logins.begin(store.db, operators.get_by_name(store.db, name).id, self.time)
+            yield opened
         finally:
-            store.close()
-        browser.set_cookie(LOGIN_COOKIE, token)
-        return browser
+            opened.close()
+
+    # One level up
+
+    def join(self, nation: RegionSimulator) -> None:
+        """Enrol with a nation; boxes that enrol from now on seal their counts to its key."""
+        with nation.serve() as url:
+            forward.join(self.region, url, nation.code())
+        self.region = get_region(self.settings)
+        self._start()
+
+    def forward(self, nation: RegionSimulator) -> ForwardReport:
+        """Send what waits for the nation."""
+        token = get_enrolment(forward.settings_of(self.region)).token
+        with self.store() as store:
+            return forward.run(store, self.region, nation.line(token), self.time)
 
     # The line
 

@@ -6,7 +6,6 @@ line when the region listens; stops cleanly on SIGTERM.
 
 from __future__ import annotations
 
-import json
 import signal
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,20 +18,28 @@ from cheroot import wsgi
 
 from sync.budget import HOURS
 from sync.errors import AddressInUse
-from sync.server import key_life, orders, pages, registry, sticks
+from sync.server import forward, key_life, orders, pages, registry, sticks
+from sync.server.answer_words import as_json
+from sync.server.answer_words import say as _print
 from sync.server.app import create_app
 from sync.server.database import shown_address
-from sync.server.identity import get_region, make_region, name_nation_key, read_month_keys
-from sync.server.people_cli import audit_group, operator_group, token_group
+from sync.server.enrolment_cli import approve_command, codes_command, move_command
+from sync.server.forward_cli import forward_command, join_command, nation_command
+from sync.server.identity import (
+    NATION,
+    REGION,
+    get_region,
+    make_region,
+    name_nation_key,
+    read_month_keys,
+)
 from sync.server.store import open_store
+from sync.server.supervision import show_life, tell_supervisor
 from sync.settings import RegionSettings
 
 THREADS = 8  # each opens one envelope in a few milliseconds; SQLite writes one at a time anyway
 # A box on a bad line may pause this long inside a request before its place is given away.
 IDLE_SECONDS = 60
-
-as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
-
 
 _DAYS = click.IntRange(1, 36_500)
 
@@ -60,10 +67,6 @@ def region_group(ctx: click.Context) -> None:
     ctx.obj = cast("HasRegionSettings", ctx.obj).region
 
 
-for group in (operator_group, token_group, audit_group):
-    region_group.add_command(group)
-
-
 @region_group.command("init")
 @click.option("--name", default="Region", help="The name boxes and the page show.")
 @click.option(
@@ -74,13 +77,16 @@ for group in (operator_group, token_group, audit_group):
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The nation's public key in base64; boxes that enrol from now on seal its counts to it.",
 )
+@click.option(
+    "--role", type=click.Choice([REGION, NATION]), default=REGION, help="The nation receives from regions."
+)
 @as_json
 @click.pass_obj
 def init_command(
-    settings: RegionSettings, name: str, database: str, nation_key: Path | None, is_json: bool
+    settings: RegionSettings, name: str, database: str, nation_key: Path | None, role: str, is_json: bool
 ) -> None:
     """Make the region's keys and database; a second time changes nothing but the nation's key."""
-    region = make_region(settings, name, database)
+    region = make_region(settings, name, database, role)
     if nation_key is not None:
         region = name_nation_key(settings, nation_key)
     answer = {"region": region.name, "region_id": region.id.hex(), "database": shown_address(region.database)}
@@ -150,6 +156,8 @@ def keys_command(settings: RegionSettings, nation_keys: Path | None, is_json: bo
     store = open_store(region.database)
     try:
         store.migrate()
+        # A region that joined its nation has heard of its keys on the way up.
+        nation = nation or forward.months_of_nation(store, region) or None
         keys = key_life.publish(region, store, datetime.now(UTC), nation)
     finally:
         store.close()
@@ -259,6 +267,8 @@ def serve_command(settings: RegionSettings) -> None:
     try:
         host, port = server.bind_addr[:2]
         click.echo(f"The region listens on http://{host}:{port}")
+        tell_supervisor("READY=1")
+        show_life()
         server.serve()
     except KeyboardInterrupt:
         pass  # Ctrl-C is how a person stops it
@@ -303,5 +313,5 @@ def _kilo(value: int | None) -> int | None:
     return None if value is None else value * 1000
 
 
-def _print(answer: dict[str, Any], is_json: bool, words: str) -> None:
-    click.echo(json.dumps(answer, ensure_ascii=False) if is_json else words)
+for command in (approve_command, codes_command, forward_command, join_command, move_command, nation_command):
+    region_group.add_command(command)

@@ -63,7 +63,8 @@ def place_of(
             return "tries", str(result)
         case "answer_finished", "failed" | "stopped", _:
             return "answers", "failed"
-        case "answer_finished", "answered", _:
+        # How it ended is left out where all of a small class ended alike, which is nearly always well.
+        case "answer_finished", _, _:
             return "answers", _wait(duration)
     return None
 
@@ -127,10 +128,11 @@ MEASURES: Mapping[str, Measure] = {
             N_("Questions without an answer"),
             N_("Questions that ended in a fault or were stopped."),
             N_(
-                "Whether the machine failed or a lesson was stopped. Learners whose language fewer than ten"
-                " of their school use are counted in no language."
+                "Whether the machine failed or a lesson was stopped. A fault that met everybody of a small"
+                " class is hidden by the school's own protection: all shares are too low, and small schools"
+                " cannot be compared at all."
             ),
-            _ALL_AXES,
+            _WITHOUT_SIZE,
         ),
         Measure(
             "success",
@@ -141,7 +143,8 @@ MEASURES: Mapping[str, Measure] = {
             N_("Checked tries at tasks that were right."),
             N_(
                 "Who learns more: schools set different tasks, and an easy task is right more often."
-                " A difference is a question to ask, not a result."
+                " A difference is a question to ask, not a result. Where all of a small class were right, or"
+                " all wrong, neither is told."
             ),
             _ALL_AXES,
         ),

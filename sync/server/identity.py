@@ -25,6 +25,8 @@ from sync.server.store import open_store
 from sync.settings import RegionSettings
 
 IDENTITY_FILE = "region.json"
+# The same program one level up: boxes speak to a region, regions to their nation.
+REGION, NATION = "region", "nation"
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,14 @@ class Region:
     keys: RegionKeys
     folder: Path  # beside the database: keys and unfinished uploads
     nation_public: bytes | None = None  # what boxes seal the nation's numbers to
+    role: str = REGION
+
+    @property
+    def is_nation(self) -> bool:
+        return self.role == NATION
 
 
-def make_region(settings: RegionSettings, name: str, database: str) -> Region:
+def make_region(settings: RegionSettings, name: str, database: str, role: str = REGION) -> Region:
     """Make the region, or find the one that is already there; running twice changes nothing."""
     address = absolute_address(database or settings.database, settings.folder / "region.sqlite")
     ensure_region_keys(settings.folder)
@@ -47,6 +54,7 @@ def make_region(settings: RegionSettings, name: str, database: str) -> Region:
         "region_id": secrets.token_hex(REGION_ID_BYTES),
         "name": name,
         "database": address,
+        "role": role,
     }
     content = json.dumps(record, ensure_ascii=False, indent=1).encode()
     save_private(settings.folder / IDENTITY_FILE, content, replace=False)
@@ -62,12 +70,16 @@ def make_region(settings: RegionSettings, name: str, database: str) -> Region:
 def name_nation_key(settings: RegionSettings, file: Path) -> Region:
     """Take the nation's public key from a file; boxes that enrol from now on seal to it."""
     get_region(settings)
-    public = _read_key(file.read_bytes().strip(), file.name)
-    record = json.loads(read_private(settings.folder / IDENTITY_FILE) or b"{}")
+    name_nation(settings.folder, _read_key(file.read_bytes().strip(), file.name))
+    return get_region(settings)
+
+
+def name_nation(folder: Path, public: bytes) -> None:
+    """Note the nation's public key beside who the region is."""
+    record = json.loads(read_private(folder / IDENTITY_FILE) or b"{}")
     record["nation_key"] = base64.b64encode(public).decode("ascii")
     content = json.dumps(record, ensure_ascii=False, indent=1).encode()
-    save_private(settings.folder / IDENTITY_FILE, content, replace=True)
-    return get_region(settings)
+    save_private(folder / IDENTITY_FILE, content, replace=True)
 
 
 def get_region(settings: RegionSettings) -> Region:
@@ -80,10 +92,11 @@ def get_region(settings: RegionSettings) -> Region:
         region_id, name = bytes.fromhex(record["region_id"]), str(record["name"])
         database = settings.database or str(record["database"])
         nation_key = record.get("nation_key")
+        role = {REGION: REGION, NATION: NATION}[record.get("role", REGION)]
     except (ValueError, KeyError, TypeError) as fault:
         raise KeyDamaged(name=IDENTITY_FILE) from fault
     nation = _read_key(nation_key.encode(), IDENTITY_FILE) if nation_key else None
-    return Region(region_id, name, database, get_region_keys(settings.folder), settings.folder, nation)
+    return Region(region_id, name, database, get_region_keys(settings.folder), settings.folder, nation, role)
 
 
 def read_month_keys(file: Path) -> dict[str, bytes]:

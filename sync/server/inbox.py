@@ -12,10 +12,11 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import NoReturn
 
 from sync.batch import NO_PREVIOUS, Batch, unpack_rows
 from sync.envelope import open_envelope, recipients, verify_sender
-from sync.errors import BatchFork, BatchMalformed, BoxRevoked, RefusedEnvelope, UnknownBox
+from sync.errors import BatchFork, BatchMalformed, BoxNotApproved, BoxRevoked, RefusedEnvelope, UnknownBox
 from sync.keys import RegionKeys
 from sync.receipt import Receipt, sign_receipt
 from sync.server.store import Box, LedgerRow, Store
@@ -88,6 +89,8 @@ def receive(
     if len(events) != batch.events:
         raise BatchMalformed
     sha256 = hashlib.sha256(blob).digest()
+    if not sender.is_approved:
+        _hold(store, sender, sha256, blob, now)
     with store.transaction():
         store.touch_box(sender, now)
         stored = store.find_ledger_row(sender, batch.epoch, batch.seq)
@@ -111,6 +114,18 @@ def receive(
     if stored is None or verdict is Verdict.FORK:
         raise BatchFork
     return Stored(sender, batch.epoch, sign_for(stored, sender, keys))
+
+
+# A term of a box that nobody approves; past that its envelopes stay with it alone.
+MAX_HELD = 100
+
+
+def _hold(store: Store, sender: Box, sha256: bytes, blob: bytes, now: datetime) -> NoReturn:
+    """Keep a genuine envelope for the day an operator approves its box. No receipt: the box keeps it, too."""
+    if store.count_held(sender) < MAX_HELD:
+        store.hold(sender, sha256, blob, now)
+    store.touch_box(sender, now)
+    raise BoxNotApproved
 
 
 def _ledger_row(

@@ -53,7 +53,7 @@ def issue_code(store: Store, keys: RegionKeys, now: datetime) -> tuple[Enrolment
     fingerprint = region_fingerprint(keys.opening.public, keys.receipts.public)
     code = make_code(secrets.token_bytes(16), fingerprint)
     expires_at = now + CODE_LIFETIME
-    store.add_code(Code(_hash(code.secret), expires_at, None))
+    store.add_codes([Code(hash_of(code.secret), expires_at)])
     return code, expires_at
 
 
@@ -101,21 +101,44 @@ def enrol(store: Store, request: EnrolmentRequest, now: datetime) -> Admission:
         raise DeviceNotProven
     secret = secrets.token_urlsafe(TOKEN_BYTES)
     with store.transaction():
-        code = _find_code(store.live_codes(now), request.code)
+        # A look-up by hash: what its time tells is of no use to whoever guesses the code itself.
+        code = store.find_code(hash_of(request.code), now)
         if code is None or code.device_key not in {None, request.device_key}:
             raise CodeRefused
         store.bind_code(code, request.device_key)
-        kid = key_id(request.device_key)
-        box = store.find_box_by_kid(kid)
-        if box is None:
-            label = _fresh_label(store)
-            store.add_box(label, kid, request.device_key, _hash(secret), request.software, now)
-        else:
-            if box.is_revoked:
-                raise BoxRevoked
-            label = box.label
-            store.renew_box(box, _hash(secret), request.software, now)
-    return Admission(label, f"{label}.{secret}")
+        box = _known_box(store, code, request, now) or _new_box(store, code, request, now)
+        store.renew_box(box, hash_of(secret), request.software, now)
+    return Admission(box.label, f"{box.label}.{secret}")
+
+
+def _known_box(store: Store, code: Code, request: EnrolmentRequest, now: datetime) -> Box | None:
+    """Return the box that comes again: with the key it had, or with a new one and a code made for it."""
+    kid = key_id(request.device_key)
+    box = store.find_box_by_kid(kid)
+    if box is not None:
+        if box.is_revoked:
+            raise BoxRevoked
+        return box
+    if store.has_ended(kid):
+        raise BoxRevoked
+    renewed = store.find_box_by_label(code.renews) if code.renews else None
+    if renewed is not None:
+        store.rekey_box(renewed, kid, request.device_key, now)
+    return renewed
+
+
+def _new_box(store: Store, code: Code, request: EnrolmentRequest, now: datetime) -> Box:
+    label = _fresh_label(store)
+    kid = key_id(request.device_key)
+    # Nobody knows its token before the caller has set one.
+    store.add_box(
+        *(label, kid, request.device_key, b"", request.software, now), is_approved=not code.needs_approval
+    )
+    box = store.find_box_by_label(label)
+    if box is None:
+        raise UnknownLabel(label=label)
+    store.move_box(box, code.place, now)
+    return box
 
 
 def get_box_by_token(store: Store, token: str) -> Box:
@@ -124,7 +147,7 @@ def get_box_by_token(store: Store, token: str) -> Box:
     box = store.find_box_by_label(label)
     # Compare even when no such box exists, so that an answer's time tells nothing.
     known = box.token_sha256 if box else bytes(32)
-    if not hmac.compare_digest(known, _hash(secret)) or box is None:
+    if not hmac.compare_digest(known, hash_of(secret)) or box is None:
         raise TokenRefused
     if box.is_revoked:
         raise BoxRevoked
@@ -161,15 +184,6 @@ class WrongCodes:
         self._tries.append((now, address))
 
 
-def _find_code(codes: list[Code], typed: str) -> Code | None:
-    """Look at every code, so that the time taken does not tell which one was near."""
-    digest, found = _hash(typed), None
-    for code in codes:
-        if hmac.compare_digest(code.secret_sha256, digest):
-            found = code
-    return found
-
-
 def _fresh_label(store: Store) -> str:
     while True:
         label = "B-" + "".join(secrets.choice(ALPHABET) for _ in range(LABEL_LETTERS))
@@ -187,5 +201,5 @@ def _octets(text: str, length: int) -> bytes:
     return value
 
 
-def _hash(secret: str) -> bytes:
+def hash_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()

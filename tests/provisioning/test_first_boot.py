@@ -15,6 +15,7 @@ from provisioning.hardware import Machine
 from provisioning.steps import alone
 from sync.database import open_database
 from sync.keys import device_id
+from sync.settings import SyncSettings
 from tests.provisioning.first_boot_cut_short import cut_at_every_change
 
 MACHINE = Machine(system="this system", board_serial=None, network_addresses=())
@@ -31,7 +32,7 @@ def test_a_blank_home_becomes_a_box_named_after_its_key(home: Path) -> None:
     assert done.box.device_id == device_id(home)
     assert done.box.name.startswith("sandyq-")
     assert len(done.box.name) == len("sandyq-") + 4
-    assert done.steps_taken == ("device-key", "name")
+    assert done.steps_taken == ("device-key", "name", "codes")
     assert find_box(home) == done.box
 
 
@@ -73,6 +74,7 @@ def test_a_card_copied_into_another_machine_gets_its_own_keys_and_name(home: Pat
     # Never used again, never lost: the region may ask where a key went.
     assert sorted(path.name for path in done.moved_aside.iterdir()) == [
         "box.json",
+        "codes.json",
         "device",
         "enrolment.json",
     ]
@@ -176,13 +178,17 @@ def test_a_home_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
 class Settings:
     home: Path
 
+    @property
+    def sync(self) -> SyncSettings:
+        return SyncSettings(self.home)
+
 
 def test_the_command_says_who_the_box_is(home: Path) -> None:
     runner = CliRunner()
     text = runner.invoke(first_boot_command, [], obj=Settings(home), catch_exceptions=False).output
     box = find_box(home)
     assert box is not None
-    assert text == f"Made: device-key\nMade: name\nThis box is {box.name}.\n"
+    assert text == f"Made: device-key\nMade: name\nMade: codes\nThis box is {box.name}.\n"
     record = json.loads(runner.invoke(first_boot_command, ["--json"], obj=Settings(home)).output)
     assert record == {"name": box.name, "device_id": box.device_id, "steps_taken": [], "moved_aside": None}
 

@@ -122,7 +122,7 @@ def test_every_row_has_one_place() -> None:
     assert place_of("answer_finished", "answered", None, log2_bucket(40_000, 22)) == ("answers", "long")
     assert place_of("answer_finished", "answered", None, None) == ("answers", "untimed")
     assert place_of("answer_finished", "stopped", None, 3) == ("answers", "failed")
-    assert place_of("answer_finished", None, None, None) is None
+    assert place_of("answer_finished", None, None, 3) == ("answers", "s8")
     assert place_of("attempt_checked", None, None, None) is None
     assert place_of("hand_back", None, None, None) == ("questions", "handed")
     assert place_of("stop_set", None, None, None) is None

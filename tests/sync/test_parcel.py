@@ -123,7 +123,6 @@ def test_the_digest_of_a_day_knows_no_order() -> None:
 
 
 def test_nobody_but_the_region_can_tell_which_box_an_alias_is() -> None:
-    kid = KEY.kid
-    assert alias_of(bytes(32), kid) == alias_of(bytes(32), kid)
-    assert alias_of(bytes(32), kid) != alias_of(b"x" * 32, kid)
-    assert kid not in alias_of(bytes(32), kid)
+    assert alias_of(bytes(32), "B-ABCDE") == alias_of(bytes(32), "B-ABCDE")
+    assert alias_of(bytes(32), "B-ABCDE") != alias_of(b"x" * 32, "B-ABCDE")
+    assert b"ABCDE" not in alias_of(bytes(32), "B-ABCDE")

@@ -1,0 +1,388 @@
+"""The nation's inbox: a region's parcel arrives, is stored once, opened, and added up once.
+
+Stored and promised before it is opened, as everywhere: a letter that cannot be opened yet (its key is
+elsewhere) waits, one that was altered is named and counted for nothing. A letter is known by its bytes, a
+week by the box's alias, so nothing counts twice, whoever sends it again. When a letter is counted its bytes
+go: what stays are sums. This module alone writes `national_region`, `national_letter`, `national_week`,
+`national_count` and `national_statement`. Keeps out: HTTP, which box an alias is (nobody here can know).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sync.batch import Batch
+from sync.envelope import (
+    letter_header,
+    letter_recipients,
+    open_envelope,
+    open_nation_letter,
+    recipients,
+    verify_sender,
+)
+from sync.errors import (
+    BatchFork,
+    BatchMalformed,
+    BoxNotApproved,
+    BoxRevoked,
+    RefusedEnvelope,
+    RegionNamedTwice,
+    UnknownBox,
+)
+from sync.keys import OpeningKey, RegionKeys
+from sync.nation import NationSection, read_section
+from sync.parcel import Parcel, Statement, digest_of, read_parcel, verify_statement
+from sync.server.inbox import REMARK_EPOCH, REMARK_FORK, Stored, Verdict, find_remarks, judge, sign_for
+from sync.server.national_counts import Place, Sum, add_section
+from sync.server.store import Box, LedgerRow, Store
+
+# What became of a letter.
+WAITS = "waits"
+COUNTED = "counted"
+AGAIN = "again"  # its weeks were told before, by this box or under this envelope's name
+ALTERED = "altered"  # it does not open, or holds no counts
+FOREIGN = "foreign"  # it was sealed for another region
+
+REMARK_STATEMENT = "statement"  # two accounts of one day
+
+
+def receive(
+    store: Store, keys: RegionKeys, nation_id: bytes, sender: Box | None, blob: bytes, now: datetime
+) -> Stored:
+    """Store a parcel once; the same again gets the same receipt."""
+    opened = open_envelope(blob, keys.find_opening(recipients(blob)), nation_id)
+    known = sender or store.find_box_by_kid(opened.claimed_kid)
+    if known is None or opened.claimed_kid != known.kid:
+        raise UnknownBox
+    if known.is_revoked:
+        raise BoxRevoked
+    if not known.is_approved:
+        raise BoxNotApproved
+    batch = verify_sender(opened, known.device_key)
+    parcel = read_parcel(batch.payload)
+    if parcel.items != batch.events:
+        raise BatchMalformed
+    for signed in parcel.statements:
+        verify_statement(signed, known.device_key, parcel.region_id)
+    sha256 = hashlib.sha256(blob).digest()
+    with store.transaction():
+        _take_name(store, known, parcel.region_id)
+        store.touch_box(known, now)
+        stored = store.find_ledger_row(known, batch.epoch, batch.seq)
+        verdict = judge(stored, sha256)
+        if verdict is Verdict.FORK:
+            store.add_remark(known, batch.epoch, batch.seq, REMARK_FORK, sha256, now)
+        if verdict is Verdict.NEW:
+            stored = _store(store, known, batch, parcel, opened.blob_id, sha256, now)
+    if stored is None or verdict is Verdict.FORK:
+        raise BatchFork
+    return Stored(known, batch.epoch, sign_for(stored, known, keys))
+
+
+def _take_name(store: Store, sender: Box, region_id: bytes) -> None:
+    """A sender speaks for one region, and a region has one sender."""
+    store.db.execute(
+        "INSERT INTO national_region (box_id, region_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [sender.id, region_id],
+    )
+    holders = store.db.rows(
+        "SELECT box_id, region_id FROM national_region WHERE box_id = ? OR region_id = ?",
+        [sender.id, region_id],
+    )
+    if holders != [(sender.id, region_id)]:
+        raise RegionNamedTwice
+
+
+def _store(
+    store: Store, sender: Box, batch: Batch, parcel: Parcel, blob_id: bytes, sha256: bytes, now: datetime
+) -> LedgerRow:
+    row = LedgerRow(
+        epoch=batch.epoch,
+        seq=batch.seq,
+        lo=batch.lo,
+        hi=batch.hi,
+        blob_id=blob_id,
+        sha256=sha256,
+        previous_sha256=batch.previous_sha256,
+        clock_quality=batch.clock_quality,
+        contiguous_high=store.contiguous_high(sender, batch.epoch, coming=batch.seq),
+        received_at=now.replace(microsecond=0),
+    )
+    store.add_batch(sender, row, [])
+    store.db.execute_many(
+        "INSERT INTO national_letter (box_id, sha256, alias, stratum, size_class, day, received_at, letter,"
+        " state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        [
+            [
+                *(sender.id, letter.sha256, letter.alias, letter.stratum, letter.size_class),
+                *(letter.day.isoformat(), now.isoformat(), letter.letter, WAITS),
+            ]
+            for letter in parcel.letters
+        ],
+    )
+    remarks = _keep_statements(store, sender, parcel)
+    before = store.find_ledger_row(sender, batch.epoch, batch.seq - 1)
+    after = store.find_ledger_row(sender, batch.epoch, batch.seq + 1)
+    remarks += find_remarks(row, before, after)
+    if store.has_other_epoch(sender, batch.epoch):
+        remarks.append(REMARK_EPOCH)
+    for remark in remarks:
+        store.add_remark(sender, batch.epoch, batch.seq, remark, sha256, now)
+    return row
+
+
+def _keep_statements(store: Store, sender: Box, parcel: Parcel) -> list[str]:
+    """Keep the first account of a day; another one of the same day is an alarm."""
+    remarks: list[str] = []
+    for signed in parcel.statements:
+        day = verify_statement(signed, sender.device_key, parcel.region_id).day.isoformat()
+        store.db.execute(
+            "INSERT INTO national_statement (box_id, day, signer, document) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            [sender.id, day, sender.device_key, signed],
+        )
+        kept = store.db.row(
+            "SELECT document FROM national_statement WHERE box_id = ? AND day = ?", [sender.id, day]
+        )
+        if kept is None or kept[0] != signed:
+            remarks.append(REMARK_STATEMENT)
+    return remarks
+
+
+# Opening and adding up -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CountReport:
+    """What became of the letters that waited."""
+
+    counted: int = 0
+    again: int = 0
+    altered: int = 0
+    foreign: int = 0
+    waiting: int = 0  # their key is not here
+
+
+LETTERS_AT_ONCE = 500
+
+
+def count_waiting(store: Store, keys: RegionKeys) -> CountReport:
+    """Open what waits and add it up, some hundred letters a transaction; safe to kill and repeat."""
+    found: Counter[str] = Counter()
+    past: tuple[int, bytes] = (0, b"")
+    ring = _Ring(keys)
+    while True:
+        with store.transaction():
+            rows = store.db.rows(
+                "SELECT box_id, sha256, alias, stratum, size_class, letter FROM national_letter"
+                " WHERE state = ? AND (box_id > ? OR (box_id = ? AND sha256 > ?))"
+                " ORDER BY box_id, sha256 LIMIT ?",
+                [WAITS, past[0], *past, LETTERS_AT_ONCE],
+            )
+            if not rows:
+                return CountReport(found[COUNTED], found[AGAIN], found[ALTERED], found[FOREIGN], found[WAITS])
+            found.update(_count(store, ring, rows))
+        past = (rows[-1][0], rows[-1][1])
+
+
+class _Ring:
+    """The nation's opening keys, each read once."""
+
+    def __init__(self, keys: RegionKeys) -> None:
+        self._keys = keys
+        self._known: dict[bytes, OpeningKey] = {}
+
+    def find(self, kids: Iterable[bytes]) -> OpeningKey | None:
+        wanted = list(kids)
+        for kid in wanted:
+            if kid in self._known:
+                return self._known[kid]
+        key = self._keys.find_opening(wanted)
+        self._known[key.kid] = key
+        return key if key.kid in wanted else None
+
+
+Letter = tuple[int, bytes, bytes, str, str, bytes]  # region, hash, alias, stratum, size class, sealed
+
+
+def _count(store: Store, ring: _Ring, rows: Iterable[Letter]) -> Counter[str]:
+    """Count these letters; all in the caller's transaction."""
+    states: Counter[str] = Counter()
+    sums: dict[int, dict[Place, Sum]] = {}
+    names: dict[int, bytes] = {}
+    ends: list[tuple[str, int, bytes]] = []
+    for box_id, sha256, alias, stratum, size_class, letter in rows:
+        if box_id not in names:
+            names[box_id] = store.db.rows("SELECT region_id FROM national_region WHERE box_id = ?", [box_id])[
+                0
+            ][0]
+        state, section = _open(ring, names[box_id], letter)
+        if section is not None:
+            weeks = _fresh_weeks(store, box_id, alias, section)
+            state = COUNTED if weeks else AGAIN
+            add_section(sums.setdefault(box_id, {}), stratum, size_class, section, weeks)
+        states[state] += 1
+        if state != WAITS:
+            ends.append((state, box_id, sha256))
+    _add_sums(store, sums)
+    # Only what was refused keeps its bytes: somebody will want to look at it.
+    store.db.execute_many(
+        "UPDATE national_letter SET state = ?, letter = CASE WHEN ? IN ('counted', 'again') THEN NULL"
+        " ELSE letter END WHERE box_id = ? AND sha256 = ?",
+        [(state, state, box_id, sha256) for state, box_id, sha256 in ends],
+    )
+    return states
+
+
+def _open(ring: _Ring, region_id: bytes, letter: bytes) -> tuple[str, NationSection | None]:
+    try:
+        if letter_header(letter)[0] != region_id:
+            return FOREIGN, None
+        key = ring.find(letter_recipients(letter))
+        if key is None:
+            return WAITS, None
+        return COUNTED, read_section(open_nation_letter(letter, key))
+    except RefusedEnvelope:
+        return ALTERED, None
+
+
+def _fresh_weeks(store: Store, box_id: int, alias: bytes, section: NationSection) -> list[date]:
+    """Take the weeks that this box never told before. A box restored from a backup may tell one again,
+    with other noise: it must not count twice."""
+    return [
+        week.monday
+        for week in section.weeks
+        if store.db.execute(
+            "INSERT INTO national_week (box_id, alias, week) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [box_id, alias, week.monday.isoformat()],
+        )
+    ]
+
+
+def _add_sums(store: Store, sums: dict[int, dict[Place, Sum]]) -> None:
+    store.db.execute_many(
+        "INSERT INTO national_count (box_id, stratum, size_class, week, grade, cell, total, draws)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (box_id, stratum, size_class, week, grade, cell)"
+        " DO UPDATE SET total = national_count.total + excluded.total,"
+        " draws = national_count.draws + excluded.draws",
+        [
+            (box_id, stratum, size, monday.isoformat(), grade, cell, found.total, found.draws)
+            for box_id, places in sums.items()
+            for (stratum, size, monday, grade, cell), found in places.items()
+        ],
+    )
+
+
+# Do both count the same? -------------------------------------------------------------------
+
+EQUAL = "equal"
+UNDER_WAY = "under_way"  # the region stated more letters than have come
+DIFFERS = "differs"  # other letters came than were stated: somebody should ask
+NOT_STATED = "not_stated"  # letters of a day of which no statement came
+
+
+@dataclass(frozen=True)
+class DayAccount:
+    """One day of one region: what it stated and what the nation holds."""
+
+    day: date
+    stated: Statement | None
+    letters_held: int
+    state: str
+
+
+@dataclass(frozen=True)
+class RegionAccount:
+    """One region as the nation knows it."""
+
+    label: str
+    name: str
+    last_contact_at: datetime
+    is_revoked: bool
+    parcels: int
+    letters: dict[str, int]  # by what became of them
+    days: tuple[DayAccount, ...]  # the newest first
+    remarks: tuple[str, ...]
+
+    @property
+    def newest(self) -> Statement | None:
+        return next((day.stated for day in self.days if day.stated is not None), None)
+
+    @property
+    def state(self) -> str:
+        """The worst of its days; a day that is not over is not stated yet."""
+        if REMARK_STATEMENT in self.remarks:
+            return DIFFERS
+        states = {day.state for day in self.days}
+        return next((state for state in (DIFFERS, UNDER_WAY) if state in states), EQUAL)
+
+
+def accounts(store: Store) -> list[RegionAccount]:
+    """Compare every region's statements with what the nation holds."""
+    regions = store.db.rows(
+        "SELECT id, label, school, last_contact_at, revoked_at FROM box ORDER BY school, label"
+    )
+    return [_account(store, *region) for region in regions]
+
+
+def _account(
+    store: Store,
+    box_id: int,
+    label: str,
+    name: str,
+    last_contact_at: str,
+    revoked_at: str | None,
+) -> RegionAccount:
+    letters = store.db.rows("SELECT day, sha256, state FROM national_letter WHERE box_id = ?", [box_id])
+    held: dict[str, list[bytes]] = {}
+    for day, sha256, _ in letters:
+        held.setdefault(day, []).append(sha256)
+    named = store.db.row("SELECT region_id FROM national_region WHERE box_id = ?", [box_id])
+    stated = {
+        day: verify_statement(document, signer, named[0] if named else b"")
+        for day, signer, document in store.db.rows(
+            "SELECT day, signer, document FROM national_statement WHERE box_id = ?", [box_id]
+        )
+    }
+    remarks = store.db.rows("SELECT DISTINCT remark FROM remark WHERE box_id = ? ORDER BY 1", [box_id])
+    return RegionAccount(
+        label,
+        name,
+        datetime.fromisoformat(last_contact_at),
+        revoked_at is not None,
+        int(store.db.rows("SELECT count(*) FROM ledger WHERE box_id = ?", [box_id])[0][0]),
+        dict(Counter(state for _, _, state in letters)),
+        tuple(
+            compare(date.fromisoformat(day), stated.get(day), held.get(day, []))
+            for day in sorted(set(held) | set(stated), reverse=True)
+        ),
+        tuple(remark for (remark,) in remarks),
+    )
+
+
+def compare(day: date, stated: Statement | None, held: list[bytes]) -> DayAccount:
+    """Say whether the nation holds exactly the letters that the region says it sent."""
+    if stated is None:
+        state = NOT_STATED
+    elif len(held) < stated.letters:
+        state = UNDER_WAY
+    elif len(held) == stated.letters and digest_of(held) == stated.digest:
+        state = EQUAL
+    else:
+        state = DIFFERS
+    return DayAccount(day, stated, len(held), state)
+
+
+def sums(store: Store) -> dict[Place, Sum]:
+    """Return the country's sums by stratum, size class, week, grade and cell."""
+    return {
+        (stratum, size, date.fromisoformat(week), grade, cell): Sum(int(total), int(draws))
+        for stratum, size, week, grade, cell, total, draws in store.db.rows(
+            "SELECT stratum, size_class, week, grade, cell, sum(total), sum(draws) FROM national_count"
+            " GROUP BY stratum, size_class, week, grade, cell"
+        )
+    }
