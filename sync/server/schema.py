@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from sync.batch import RULES
 from sync.event import HexPrefix, OneOf
-from sync.server import nation_tables, rollup_tables, takeover
+from sync.server import nation_tables, people_tables, rollup_tables, takeover
 from sync.server.database import RegionDatabase
 from sync.server.sqlite_database import SqliteDatabase
 
@@ -140,6 +140,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("r002_rollups", rollup_tables.FORWARD, rollup_tables.BACK),
     Migration("r003_places", nation_tables.PLACES_FORWARD, nation_tables.PLACES_BACK),
     Migration("r004_nation", nation_tables.NATION_FORWARD, nation_tables.NATION_BACK),
+    Migration("r005_people", people_tables.FORWARD, people_tables.BACK),
 )
 
 _RECORD = "CREATE TABLE region_migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL) {strict}"
