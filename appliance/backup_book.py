@@ -1,17 +1,19 @@
 """What is known of the backups that were proven to open: a small file, because the database may be lost.
 
-The only writer of `backups/book.json`.
+The only writer of `backups/book.json` and `backups/restored.json`.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sync.keys import read_private, save_private
 
 FOLDER = "backups"
 _NAME = "book.json"
+_RESTORED = "restored.json"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,48 @@ class Proof:
     made_at: datetime
     size: int
     is_elsewhere: bool  # on another disk than the box's own
+
+
+@dataclass(frozen=True)
+class Restored:
+    """From which backup this box's state comes; `is_checked` once the teacher has looked at the learners."""
+
+    made_at: datetime
+    restored_at: datetime
+    boxes: tuple[str, ...]  # whose backups these are: they age out as our own do
+    is_checked: bool = False
+
+
+def find_restored(home: Path) -> Restored | None:
+    try:
+        record = json.loads(read_private(home / FOLDER / _RESTORED) or b"null")
+        return read_restored(record) if record else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def note_restored(home: Path, restored: Restored) -> None:
+    content = json.dumps(as_record(restored)).encode()
+    save_private(home / FOLDER / _RESTORED, content, replace=True)
+
+
+def as_record(restored: Restored) -> dict[str, Any]:
+    times = {name: getattr(restored, name).isoformat() for name in ("made_at", "restored_at")}
+    return asdict(restored) | times
+
+
+def read_restored(record: dict[str, Any]) -> Restored:
+    return Restored(
+        datetime.fromisoformat(record["made_at"]),
+        datetime.fromisoformat(record["restored_at"]),
+        tuple(map(str, record["boxes"])),
+        bool(record["is_checked"]),
+    )
+
+
+def former_boxes(home: Path) -> set[str]:
+    restored = find_restored(home)
+    return set(restored.boxes) if restored else set()
 
 
 def find_newest(home: Path) -> Proof | None:

@@ -1,7 +1,6 @@
-"""`sandyq doctor` and `sandyq backup …`: what whoever looks after the box types.
+"""`sandyq doctor`: what whoever looks after the box types.
 
-A door: reads settings and says results in the reader's language. Heavy libraries (age) are imported by the
-commands that need them, never by the pages.
+A door: reads settings and says results in the reader's language.
 """
 
 import json

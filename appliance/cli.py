@@ -22,6 +22,7 @@ from provisioning.errors import ProvisioningError
 from sync.errors import SyncError
 
 COMMANDS = {
+    "backup": ("appliance.backup_cli", "backup_group"),
     "demo": ("appliance.demo", "demo_command"),
     "doctor": ("appliance.care_cli", "doctor_command"),
     "engine": ("models.cli", "engine_group"),

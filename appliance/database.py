@@ -26,6 +26,12 @@ def prepare(path: Path) -> None:
         migrate(db, schema.migrations, *sync.schema.MIGRATIONS)
 
 
+def applied_migrations(db: Database) -> set[str]:
+    """Return what has made the tables what they are; a backup names it, so that no older program takes it."""
+    rows = db.query("SELECT migration_set, name FROM _sqlite_migrations")
+    return {f"{row['migration_set']}.{row['name']}" for row in rows}
+
+
 @contextmanager
 def connection(path: Path) -> Iterator[Database]:
     """Give one connection for one piece of work, and close it."""

@@ -9,6 +9,7 @@ file is made anew by VACUUM, so that no free page remembers it. Keeps out: copie
 backups, paper, and browsers.
 """
 
+import hashlib
 import json
 import secrets
 from collections import defaultdict
@@ -54,25 +55,62 @@ def delete(db: Database, learner: Learner, *, now: datetime) -> dict[str, int]:
     with saving(db):
         if sessions.find_open_session(db, learner.school_class_id):
             raise LessonOpen
-        # The order of deleting is the tables' own business until the end of the transaction.
-        db.execute("PRAGMA defer_foreign_keys = ON")
-        found = _find_rows(db, learner.id)
-        # First the room whose tables these are: what it keeps of a learner in another way goes as well.
-        outbox.forget_learner(db, learner.id)
-        for table, keys in found.items():
-            where = " AND ".join(f'"{column}" IS ?' for column in _key_columns(db, table))
-            for values in keys:
-                db.execute(f'DELETE FROM "{table}" WHERE {where}', list(values))  # noqa: S608
-        counts = {table: len(keys) for table, keys in found.items()}
-        db.table("deletion").insert(
-            {
-                "id": secrets.token_hex(8),
-                "school_class_id": learner.school_class_id,
-                "at": now.isoformat(),
-                "row_counts": json.dumps(counts, sort_keys=True),
-            }
-        )
+        return _delete(db, learner.id, learner.school_class_id, now=now)
+
+
+def delete_again(db: Database, known: set[str], *, now: datetime) -> int:
+    """Delete whoever of these is here again, as after a restore; return how many there were."""
+    with saving(db):
+        back = [
+            row for row in db.query("SELECT id, school_class_id FROM learner") if mark(row["id"]) in known
+        ]
+        for row in back:
+            _delete(db, row["id"], row["school_class_id"], now=now)
+    return len(back)
+
+
+def mark(learner_id: str) -> str:
+    """Return by what a deleted learner is recognised in an older backup: it says nothing about anybody."""
+    return hashlib.sha256(b"sandyq deleted learner" + learner_id.encode()).hexdigest()
+
+
+def marks(db: Database) -> set[str]:
+    return {row["mark"] for row in db.query("SELECT mark FROM deleted_learner")}
+
+
+def add_marks(db: Database, known: set[str], *, now: datetime) -> None:
+    """Remember marks that another copy of this database, or a stick, has brought."""
+    with saving(db):
+        _add_marks(db, known, now=now)
+
+
+def _delete(db: Database, learner_id: str, school_class_id: str, *, now: datetime) -> dict[str, int]:
+    """Delete inside the caller's transaction."""
+    # The order of deleting is the tables' own business until the end of the transaction.
+    db.execute("PRAGMA defer_foreign_keys = ON")
+    found = _find_rows(db, learner_id)
+    # First the room whose tables these are: what it keeps of a learner in another way goes as well.
+    outbox.forget_learner(db, learner_id)
+    for table, keys in found.items():
+        where = " AND ".join(f'"{column}" IS ?' for column in _key_columns(db, table))
+        for values in keys:
+            db.execute(f'DELETE FROM "{table}" WHERE {where}', list(values))  # noqa: S608
+    counts = {table: len(keys) for table, keys in found.items()}
+    db.table("deletion").insert(
+        {
+            "id": secrets.token_hex(8),
+            "school_class_id": school_class_id,
+            "at": now.isoformat(),
+            "row_counts": json.dumps(counts, sort_keys=True),
+        }
+    )
+    _add_marks(db, {mark(learner_id)}, now=now)
     return counts
+
+
+def _add_marks(db: Database, known: set[str], *, now: datetime) -> None:
+    for each in sorted(known):
+        db.execute("INSERT OR IGNORE INTO deleted_learner VALUES (?, ?)", [each, now.isoformat()])
 
 
 def needs_cleaning(db: Database) -> bool:

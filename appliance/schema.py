@@ -3,8 +3,8 @@
 Each table has one module that writes it: `roster` (school_class, learner), `access` (teacher, login,
 failed_try), `pictures` (picture_code), `cards` (card), `accommodations` (accommodation), `sessions`
 (session), `events` (event), `questions` (question), `tasks` (task, attempt), `hand_back` (hand_back),
-`review` (contest), `deletion` (deletion), `stops` (stop, stop_drill), `exam` (exam, exam_record),
-`rules` (class_rule, class_limit, lesson_subject). Times are ISO 8601 in UTC.
+`review` (contest), `deletion` (deletion, deleted_learner), `stops` (stop, stop_drill), `exam` (exam,
+exam_record), `rules` (class_rule, class_limit, lesson_subject). Times are ISO 8601 in UTC.
 """
 
 from sqlite_utils import Database
@@ -338,3 +338,9 @@ CLASS_RULES = (
 def exam_counts_at_the_engine(db: Database) -> None:
     # The engine's own count at the last look, so that a restart of the pages loses none; -1: not known yet.
     db.execute("ALTER TABLE exam ADD COLUMN engine_refusals INTEGER NOT NULL DEFAULT -1")
+
+
+@migrations()
+def deleted_learners_stay_deleted(db: Database) -> None:
+    # A digest of the random id of whoever was deleted: an older backup is cleaned by it when it is restored.
+    db.execute("CREATE TABLE deleted_learner (mark TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT")

@@ -250,6 +250,42 @@ def is_nation_key_of(region_id: bytes, receipt_public: bytes, nation_public: byt
     return is_signed_by(receipt_public, proof, _VOUCH_FOR_NATION + region_id + nation_public)
 
 
+# The school ------------------------------------------------------------------------------
+
+
+SCHOOL_SEED_BYTES = 16
+_OLD_SCHOOL_KEY = re.compile(r"old-([0-9a-f]{16})\.key")
+
+
+def ensure_school_seed(home: Path) -> bytes:
+    """Return the key that backups are made to, making it the first time; the school has it on paper, too."""
+    return _ensure(_school_path(home), "school", SCHOOL_SEED_BYTES, bytes)
+
+
+def school_seeds(home: Path) -> list[bytes]:
+    """Return every key that opens a backup of this school, the present one first."""
+    folder = _school_path(home).parent
+    old = sorted(path for path in folder.glob("old-*.key") if _OLD_SCHOOL_KEY.fullmatch(path.name))
+    present = [_school_path(home)] if _school_path(home).exists() else []
+    return [_read(path, "school", SCHOOL_SEED_BYTES) for path in (*present, *old)]
+
+
+def change_school_seed(home: Path, seed: bytes) -> None:
+    """Make backups to another key from now on; those made before still open with their own."""
+    path = _school_path(home)
+    present = read_private(path)
+    if present is not None:
+        before = _read(path, "school", SCHOOL_SEED_BYTES)
+        if before == seed:
+            return
+        save_private(path.with_name(f"old-{key_id(before).hex()}.key"), present, replace=True)
+    save_private(path, _line("school", seed), replace=True)
+
+
+def _school_path(home: Path) -> Path:
+    return home / "keys" / "school" / "backup.key"
+
+
 # Private files --------------------------------------------------------------------------
 
 

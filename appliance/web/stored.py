@@ -1,9 +1,11 @@
 """What is stored about me, and what leaves: for everybody, for a learner, and for the teacher to delete."""
 
+from contextlib import suppress
+
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import deletion, labels, permission, roster, stored
+from appliance import deleted_marks, deletion, labels, permission, roster, stored
 from appliance.errors import ApplianceError, ExamRunning, NotAllowed, NotConfirmed, NotFound
 from appliance.roster import Learner
 from appliance.web.context import db, form, get_teacher_class, labelled, learner, login, now, services
@@ -69,6 +71,10 @@ def delete(learner_id: str) -> ResponseReturnValue:
         question_ids = [row["id"] for row in deletion.stored(db(), found).get("question", ())]
         counts = deletion.delete(db(), found, now=now())
         services().replays.forget(question_ids)
+        # Beside the backups as well: the database, which knows it, may be the thing that is lost. When the
+        # file cannot be written, it goes with the next backup.
+        with suppress(ApplianceError, OSError):
+            deleted_marks.add_at_home(services().home, deletion.marks(db()))
     except ApplianceError as error:
         return _personal_page(found, error)
     services().board.touch()
