@@ -24,6 +24,7 @@ from appliance import (
     hints,
     ladder,
     languages,
+    moves,
     permission,
     prompts,
     questions,
@@ -64,6 +65,8 @@ DOUBTS_TO_PERSON = 2
 HELD_BACK_TO_PERSON = 3
 # A key told in pieces needs few answers; more of them cost time with every question.
 ANSWERS_REMEMBERED = 12
+# On one rung a model chooses once; so much is looked through for that choice.
+MOVES_REMEMBERED = 100
 # Threads end at their next piece; a hung engine must not hold the door of a box that is switched off.
 STOP_SECONDS = 3.0
 
@@ -231,8 +234,9 @@ class Assistant:
         learner = roster.find_learner(db, question.learner_id)
         where = tasks.standings(db, question.learner_id)
         task = tasks.find(db, question.task_id) if question.task_id else None
+        unsolved: list[tasks.Task] = []
         if task is None and learner is not None:
-            # Whoever pastes the task into a free question meets the same gate.
+            # Whoever pastes the task into a free question is met as on its page.
             every = tasks.of_class(db, learner.school_class_id)
             unsolved = [one for one in every if not where.get(one.id, ladder.Standing()).may_see_solution]
             task = tutoring.recognise(question.text, unsolved)
@@ -240,8 +244,14 @@ class Assistant:
         step = tasks.last_answer(db, question.learner_id, task.id) if task else ""
         stands = where.get(task.id) if task else None
         stricter = "hints" if "hints" in (mode, question.mode) else question.mode
-        before = self._seen_before(db, question) if task else []
-        return tutoring.plan(question.text, question.language, stricter, task, stands, step, before)
+        near = [] if task else tutoring.near(question.text, unsolved)
+        before = self._seen_before(db, question) if task or near else []
+        asked = questions.of_task(db, question.learner_id, task.id, newest=MOVES_REMEMBERED) if task else []
+        met = [decision for one in reversed(asked) for decision in one.decisions]
+        return tutoring.plan(
+            question.text, question.language, stricter, task, stands, step, before,
+            heard=lambda rung: tutoring.letters_met(met, rung), near_tasks=near,
+        )  # fmt: skip
 
     def _seen_before(self, db: Database, question: Question) -> list[str]:
         """Return the answers that the learner has seen in this lesson, oldest first."""
@@ -259,11 +269,12 @@ class Assistant:
         model = self._state
         request = self._client.request(
             list(plan.messages),
-            max_tokens=prompts.MAX_ANSWER_TOKENS,
-            max_characters=prompts.MAX_ANSWER_CHARACTERS,
+            max_tokens=moves.MAX_CHOICE_TOKENS if plan.menu else prompts.MAX_ANSWER_TOKENS,
+            max_characters=0 if plan.menu else prompts.MAX_ANSWER_CHARACTERS,
             learner=question.learner_id,
             model=model.model,
             group=self._group_of(question),
+            response_format=moves.response_format(plan.menu) if plan.menu else None,
         )
         draft = Answer(
             "failed",
@@ -273,8 +284,9 @@ class Assistant:
             request=json.dumps(request, ensure_ascii=False),
             decisions=plan.decisions,
         )
+        read = self._read_choice if plan.menu else self._read
         try:
-            return self._read(question, plan, request, draft, stop)
+            return read(question, plan, request, draft, stop)
         except AnswerFailed as error:
             log.warning("the engine refused a question: %s", error.params["reason"])
             if question.task_id is not None:
@@ -317,6 +329,32 @@ class Assistant:
             duration_ms=_since(question),
             answer_tokens=end.answer_tokens,
             decisions=tuple(decisions),
+        )
+
+    def _read_choice(
+        self, question: Question, plan: Plan, request: dict[str, Any], draft: Answer, stop: threading.Event
+    ) -> Answer | None:
+        """Follow the stream for the letter of a hint: nothing else that a model writes here is ever seen."""
+        text, end = "", Piece()
+        for piece in self._client.send(request):
+            if stop.is_set():
+                return None
+            text += piece.text
+            if len(text) > moves.MAX_CHOICE_CHARACTERS:
+                break
+            if piece.place is not None and not text:
+                self._board.set_place(question.id, piece.place, piece.estimate_seconds)
+            end = piece
+        chosen = moves.read_choice(text, plan.menu) if plan.menu else None
+        if chosen is None or plan.menu is None:
+            return _authored(question, plan, Decision("no_choice", "authored_hint"))
+        return replace(
+            draft,
+            outcome="answered",
+            text=_say(question, plan.menu.sentence(chosen), plan),
+            duration_ms=_since(question),
+            answer_tokens=end.answer_tokens,
+            decisions=(*draft.decisions, tutoring.moved(chosen, plan.rung)),
         )
 
     def _finish(self, db: Database, question: Question, answer: Answer) -> None:
@@ -372,11 +410,13 @@ class Assistant:
 
 def _authored(question: Question, plan: Plan, *more: Decision) -> Answer:
     """Return the box's own hint as the answer: no model, no request."""
+    # The first of a menu has been met then, so the box goes on from there.
+    first = (tutoring.moved(plan.menu.letters[0], plan.rung),) if plan.menu else ()
     return Answer(
         "answered",
         text=_say(question, plan.hint, plan),
         duration_ms=_since(question),
-        decisions=(*plan.decisions, *more),
+        decisions=(*plan.decisions, *more, *first),
     )
 
 

@@ -129,6 +129,7 @@ class EngineClient:
         learner: str,
         model: str = "",
         group: str = "",
+        response_format: dict[str, object] | None = None,
     ) -> dict[str, Any]:
         """Return the exact body that `send` puts on the wire; whoever keeps it can replay the answer."""
         return {
@@ -139,6 +140,7 @@ class EngineClient:
             "user": learner,
             # Drawn here and kept with the request: the same seed makes the same answer again.
             "seed": secrets.randbits(SEED_BITS),
+            **({"response_format": response_format} if response_format else {}),
             **({"model": model} if model else {}),  # ours needs no name, Ollama does
             # Fields of our own engine: equal text in every language, and for which class it is.
             **({"max_characters": max_characters} if max_characters and self.is_ours else {}),

@@ -20,6 +20,8 @@ from appliance.plainness import find_foreign, find_oddity
 LOOK_BACK_CHARACTERS = 160
 # Up to here numbers are part of plain speech ("two ways", "step 3", "бір"), so their company decides.
 TINY = 12
+# Where no number belongs these still are plain speech: "one of them", "in two ways", "the third".
+SPOKEN = 3
 # A number that stands in the task may be quoted with its neighbours, so two words behind it are waited for.
 WORDS_BEHIND = 2
 WORDS_BEFORE = 4
@@ -80,14 +82,22 @@ class Gate:
     """One answer on its way to one learner."""
 
     def __init__(
-        self, keys: Sequence[Key], *, asked: str = "", before: Sequence[str] = (), by_person: bool = False
+        self,
+        keys: Sequence[Key],
+        *,
+        asked: str = "",
+        before: Sequence[str] = (),
+        by_person: bool = False,
+        has_no_numbers: bool = False,
     ) -> None:
         """A person may write as they like: only the key itself counts then.
 
         `asked` is what the learner wrote: who asks for it backwards may get it backwards.
+        `has_no_numbers` is for an answer that needs none: who was not told the task has none to quote.
         `before` are the answers this learner has seen about the same task: a key told in pieces is told.
         """
         self._by_person = by_person
+        self._has_no_numbers = has_no_numbers
         self._keys = [_Lock(key, fold(asked).text, before, by_person=by_person) for key in keys]
         self._is_kazakh = any(key.language == "kk" for key in keys)
         self._text = ""
@@ -125,6 +135,9 @@ class Gate:
         seen_until = folded.at[tail] if tail < len(folded.text) else len(source)
         if not self._by_person and find_oddity(source[:seen_until]) is not None:
             self.tripped = "odd"
+            return self._released
+        if self._has_no_numbers and any(abs(mention.value) > SPOKEN for mention in found):
+            self.tripped = "number"
             return self._released
         if any(lock.is_mailed(source[:seen_until]) for lock in self._keys):
             self.tripped = "coded"

@@ -4,6 +4,8 @@ Short on purpose: each of these tokens is decoded for every learner until the pr
 small models follow few rules. The version travels with each answer, so that it can be replayed.
 """
 
+from collections.abc import Sequence
+
 PROMPT_VERSION = "spine-2"
 
 # Told in the learner's language, because a small model answers in the language it is addressed in.
@@ -35,6 +37,8 @@ MAX_ANSWER_TOKENS = 480
 
 TASK_VERSION = "task-1"
 HINTS_VERSION = "hints-1"
+CHOICE_VERSION = "choice-1"
+CONCEPT_VERSION = "concept-1"
 RUNG_NAMES = ("attempt", "step", "nudge", "principle", "twin", "solution")
 
 # The key is never among these words: what the model was not told it can only have calculated.
@@ -88,3 +92,39 @@ def about_task(question: str, language: str, task: str, step: str, rung: str) ->
     limits = "" if rung == "solution" else " " + HINTS_ONLY[language]
     system = f"{SYSTEM[language]}{limits} {RUNG[language][rung]}\n{told}"
     return [{"role": "system", "content": system}, {"role": "user", "content": question}]
+
+
+# What people wrote is offered by letters; the answer is one of them, and nothing else of it is seen.
+CHOICE = {
+    "kk": "Сен мұғалімнің көмекшісісің. Оқушыға қазір төмендегі кеңестердің қайсысы көбірек көмектеседі? Тек әрпін таңда.",
+    "ru": "Ты помощник учителя. Какая из подсказок ниже сейчас больше поможет ученику? Выбери только букву.",
+    "en": "You help a teacher. Which of the hints below helps the learner most right now? Choose only its letter.",
+}
+# No word of the task goes with it: whoever does not know the task cannot tell its answer.
+CONCEPT = {
+    "kk": "Сөздің немесе ереженің мағынасын жалпы түрде, екі-үш сөйлеммен түсіндір. Ешқандай сан жазба, есеп шығарма.",
+    "ru": "Объясни слово или правило вообще, в двух-трёх предложениях. Не пиши чисел и ничего не решай.",
+    "en": "Explain the word or the rule in general, in two or three sentences. Write no numbers and solve nothing.",
+}
+
+
+def choose(
+    question: str, language: str, task: str, step: str, sentences: Sequence[str]
+) -> list[dict[str, str]]:
+    """Return the chat in which a model chooses one of people's hints by its letter."""
+    told = TASK_WORDS[language].format(task=task, step=step or "-")
+    # The quoted step stands above already, so the place for it stays a mark.
+    offered = "\n".join(
+        f"{letter}) {sentence.replace('%(step)s', '…').replace('%%', '%')}"
+        for letter, sentence in zip("abcd", sentences, strict=False)
+    )
+    system = f'{CHOICE[language]} JSON: {{"move": "a"}}\n{offered}\n{told}'
+    return [{"role": "system", "content": system}, {"role": "user", "content": question}]
+
+
+def concept(question: str, language: str) -> list[dict[str, str]]:
+    """Return the chat in which a model explains a word, without the task that the word stands in."""
+    return [
+        {"role": "system", "content": f"{SYSTEM[language]} {CONCEPT[language]}"},
+        {"role": "user", "content": question},
+    ]

@@ -56,6 +56,11 @@ class Question:
     def is_open(self) -> bool:
         return self.state in OPEN_STATES
 
+    @property
+    def is_chosen(self) -> bool:
+        """Return whether a model only chose this answer, and people wrote it."""
+        return any(decision.rule.startswith("move_") for decision in self.decisions)
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -21,9 +21,9 @@ STATEMENT_WORDS = 5
 ASK_WORDS = 7
 
 
-def _as_heard(pattern: str) -> re.Pattern[str]:
+def as_heard(pattern: str) -> re.Pattern[str]:
     """Compile a pattern in Latin letters for words as they sound: "what" is heard as "uhat"."""
-    heard_letters = re.sub(r"(?<!\\)[wyq]", lambda letter: sound(letter[0]), pattern)
+    heard_letters = re.sub(r"(?<!\\)[wyqx]", lambda letter: sound(letter[0]), pattern)
     return re.compile(re.sub(r"(?<![\\a-z])([a-z]*?)([a-z])\2", r"\1\2", heard_letters))
 
 
@@ -38,7 +38,7 @@ _ASKS = """
     беруің айт| айтш айтса айтып айтың жаз| жазш жазып жазса көрсет керек жібер сыбырла аташ ата|
 """
 # These are about the learner's own work, not about the answer.
-_OWN = _as_heard(
+_OWN = as_heard(
     r"\b(?:how (?:do|can|could|should|would|to|did)|kak (?:mne )?(?:naiti|poluchit|prishl?i|nachat|proverit)"
     r"|kalai (?:tab|shigar|kel|bast|teks)\w*)\b"
 )
@@ -128,13 +128,13 @@ _WORKS = """
     менің ойлаймын ойымша көбейт қос| қосу қостым қосамыз қосып азайт бөлу| бөлдім бөлеміз амал анықтама
     шатас білмей білмедім тұрып-қал бірлік бөлшек
 """
-_IT_IS = _as_heard(
+_IT_IS = as_heard(
     r"\b(?:it|answer|number|result|eto|ono|otvet\w*|chislo\w*|ol|jaua[pb]\w*|san\w*|is|does)\b|\?"
 )
-_ASKS_WHY = _as_heard(
+_ASKS_WHY = as_heard(
     r"\b(?:what|why|how|where|which|chto|pochemu|kak|gde|zachem|kakoi|kakoe|ne|nege|kalai|kaida|kaisi|kandai|endi)\b"
 )
-_GUESSES = _as_heard(
+_GUESSES = as_heard(
     r"\b(?:is|it|isnt|maybe|mb|eto|ono|mojet|navernoe|ol|ma|me|ba|be|pa|pe|shigar|munkin|right|correct|verno|pravilno|duris|true|or|ili|alde|nemese)\b|\?"
 )
 
@@ -149,9 +149,9 @@ def _pattern(stems: str) -> re.Pattern[str]:
     return re.compile(r"\b(?:" + "|".join(parts) + ")")
 
 
-_FORM, _ORDER, _RULE, _COMPARE, _WORK = map(_pattern, (_FORMS, _ORDERS, _RULES, _COMPARES, _WORKS))
-_ANSWER, _ASK = _pattern(_ANSWERS), _pattern(_ASKS)
-_QUESTION = _as_heard(
+FORM_STEMS, _ORDER, _RULE, _COMPARE, _WORK = map(_pattern, (_FORMS, _ORDERS, _RULES, _COMPARES, _WORKS))
+ANSWER_STEMS, _ASK = _pattern(_ANSWERS), _pattern(_ASKS)
+_QUESTION = as_heard(
     r"\b(?:what|whats|kakoi|kakov|kakoe|chemu|kandai|kansha|neshe|ne)\b(?: \w+){0,3}? "
     r"(?:answer|result|solution|otvet|rezultat|reshenie|jauab|jauap|natije)"
     r"|\b(?:answer|result|otvet|rezultat|jauab|jauap|natije)\w* (?:kandai|kansha|neshe|ne|kakoi|what)\b"
@@ -167,7 +167,7 @@ _SUM = re.compile(r"\d\s*[+×*·:÷/=−]\s*\d|=\s*\$?\d")
 def find_request(text: str, *, is_number: bool = True) -> str | None:
     """Return what a message asks for, if it is the answer in whatever form, or None: it asks for help."""
     plain = heard(text)
-    for kind, pattern in ((FORM, _FORM), (RULES, _RULE)):
+    for kind, pattern in ((FORM, FORM_STEMS), (RULES, _RULE)):
         if pattern.search(plain):
             return kind
     without_how = _OWN.sub(" ", plain)
@@ -195,7 +195,9 @@ def heard(text: str) -> str:
 
 def _asks_for_answer(plain: str) -> bool:
     words = plain.split()
-    answers = [place for place, word in enumerate(words) if _ANSWER.match(word) and not _is_own(words, place)]
+    answers = [
+        place for place, word in enumerate(words) if ANSWER_STEMS.match(word) and not _is_own(words, place)
+    ]
     asks = [place for place, word in enumerate(words) if _ASK.match(word)]
     return any(abs(one - other) <= ASK_WORDS for one in answers for other in asks)
 

@@ -86,6 +86,11 @@ class Why:
         return bool(self.model) and bool(self.answer)
 
     @property
+    def is_chosen(self) -> bool:
+        """Return whether a model only chose among hints of people."""
+        return self.is_by_ai and any(one["rule"].startswith("move_") for one in self.decisions)
+
+    @property
     def messages(self) -> list[dict[str, str]]:
         return list(self.request.get("messages", ()))
 

@@ -5,13 +5,15 @@ tables and the words of the pages.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
-from appliance import hints, ladder, numerals, prompts, requests_read
+from appliance import concepts, hints, ladder, moves, numerals, prompts, requests_read
 from appliance.folding import fold, sound
-from appliance.gate import Gate, Key
+from appliance.gate import TINY, Gate, Key
 from appliance.ladder import Standing
+from appliance.moves import Menu
 from appliance.questions import Decision
 from appliance.tasks import Task
 
@@ -19,6 +21,8 @@ from appliance.tasks import Task
 SHARE_OF_WORDS = 0.6
 LEAST_WORDS = 4
 LEAST_NUMBERS = 2
+# So many words of a task in a free question, or one of its larger numbers, and its key is guarded.
+NEAR_WORDS = 2
 # Results of sums in the question that are guarded in "hints only"; more sums are an exercise book.
 MAX_SUMS = 8
 
@@ -35,10 +39,15 @@ class Plan:
     asked: str = ""
     step: str = ""  # the learner's own, to be quoted by the hint
     before: tuple[str, ...] = ()  # answers seen already, oldest first
+    menu: Menu | None = None  # of what the model writes only its choice among these is read
+    rung: int = 0  # of the menu
+    has_no_numbers: bool = False  # an answer with a number in it is held back, whatever the number
 
     @property
     def gate(self) -> Gate | None:
-        return Gate(self.keys, asked=self.asked, before=self.before) if self.keys else None
+        if not self.keys:
+            return None
+        return Gate(self.keys, asked=self.asked, before=self.before, has_no_numbers=self.has_no_numbers)
 
 
 def recognise(text: str, unsolved: Sequence[Task]) -> Task | None:
@@ -53,6 +62,16 @@ def recognise(text: str, unsolved: Sequence[Task]) -> Task | None:
     return None
 
 
+def near(text: str, unsolved: Sequence[Task]) -> list[Task]:
+    """Return the tasks that a free question may be about in other words: their keys are guarded."""
+    words, numbers = _words(text), {value for value in _numbers(text) if value > TINY}
+    return [
+        task
+        for task in unsolved
+        if len(_words(task.text) & words) >= NEAR_WORDS or numbers & _numbers(task.text)
+    ]
+
+
 def plan(
     text: str,
     language: str,
@@ -61,20 +80,31 @@ def plan(
     standing: Standing | None = None,
     step: str = "",
     before: Sequence[str] = (),
+    *,
+    heard: Callable[[int], Sequence[str]] = lambda _rung: (),
+    near_tasks: Sequence[Task] = (),
 ) -> Plan:
-    """Decide about one question. `step` is the learner's last answer to the task, `before` what was shown."""
+    """Decide about one question. `step` is the learner's last answer to the task, `before` what was shown.
+
+    `heard` tells the letters of a rung's menu which this learner has met on this task, oldest first.
+    """
     if task is not None:
-        return replace(_about_task(text, language, task, standing or Standing(), step), before=tuple(before))
+        decided = _about_task(text, language, task, standing or Standing(), step, heard)
+        return replace(decided, before=tuple(before))
     if mode == "hints":
         return _hints_only(text, language)
-    return Plan(tuple(prompts.messages(text, language)), prompts.PROMPT_VERSION, (), hints.NO_ANSWER)
+    keys = tuple(each.key(language) for each in near_tasks)
+    messages = tuple(prompts.messages(text, language))
+    hint = hints.WITHOUT_TASK if keys else hints.NO_ANSWER
+    return Plan(messages, prompts.PROMPT_VERSION, keys, hint, asked=text, before=tuple(before))
 
 
-def _about_task(text: str, language: str, task: Task, standing: Standing, step: str) -> Plan:
+def _about_task(
+    text: str, language: str, task: Task, standing: Standing, step: str, heard: Callable[[int], Sequence[str]]
+) -> Plan:
+    """Decide about a question on a task. While its key is shut nothing here may depend on the key."""
     rung = min(standing.rung, ladder.SOLUTION)
-    own = getattr(task, {2: "nudge", 3: "principle", 4: "twin"}.get(rung, ""), "") if 2 <= rung <= 4 else ""
-    hint = own.replace("%", "%%") or hints.authored(task.kind, rung)
-    key = task.key(language)
+    hint = _own_hint(task, rung) or hints.authored(task.kind, rung)
     if standing.may_see_solution:
         messages = prompts.about_task(text, language, task.text, step, "solution")
         return Plan(
@@ -83,15 +113,68 @@ def _about_task(text: str, language: str, task: Task, standing: Standing, step: 
     if not task.can_be_talked_about:
         return Plan((), "", (), hint, (Decision("two_choices", "authored_hint"),), step=step)
     request = requests_read.find_request(text, is_number=task.kind == "number")
-    if request not in (None, requests_read.GUESS):
+    if request == requests_read.GUESS:
+        # Right or wrong, any word on a guess would be the answer: the field checks it.
+        return Plan((), "", (), hints.OWN_GUESS, (Decision("own_guess", "authored_hint"),))
+    if task.kind == "number" and concepts.is_concept(text):
+        return _concept(text, language, task, hint, step)
+    if request is not None:
         # Nobody can read every disguise, so nobody is asked to write one.
         return Plan((), "", (), hint, (Decision(f"asked_{request}", "authored_hint"),), step=step)
-    if request == requests_read.GUESS or _holds_key(text, key):
-        # Right or wrong, the model's word on a guess would be the answer: the field checks it.
-        return Plan((), "", (), hints.OWN_GUESS, (Decision("own_guess", "authored_hint"),))
-    messages = prompts.about_task(text, language, task.text, step, prompts.RUNG_NAMES[rung])
-    decisions = (Decision("ladder", f"rung_{rung}"),)
-    return Plan(tuple(messages), prompts.TASK_VERSION, (key,), hint, decisions, text, step)
+    return _closed(text, language, task, rung, step, heard)
+
+
+def _concept(text: str, language: str, task: Task, hint: str, step: str) -> Plan:
+    """Let the model explain a word freely, but blindly: it is told nothing of the task."""
+    return Plan(
+        tuple(prompts.concept(text, language)),
+        prompts.CONCEPT_VERSION,
+        (task.key(language),),
+        hint,
+        (Decision("concept", "task_not_told"),),
+        text,
+        step,
+        has_no_numbers=True,
+    )
+
+
+def _closed(
+    text: str, language: str, task: Task, rung: int, step: str, heard: Callable[[int], Sequence[str]]
+) -> Plan:
+    """Let the model choose once among the rung's hints; then the box goes on through the rest."""
+    has_work = task.kind == "number" and any(m.how != "ordinal" for m in numerals.mentions(text))
+    if rung == ladder.ATTEMPT and has_work:
+        rung = ladder.STEP_QUESTION
+    if rung == ladder.STEP_QUESTION and has_work:
+        step = text
+    menu = moves.menu(task.kind, rung, _own_hint(task, rung))
+    met = heard(rung)
+    if not met and rung > ladder.ATTEMPT:
+        messages = prompts.choose(text, language, task.text, step, menu.sentences)
+        decisions = (Decision("closed", f"rung_{rung}"),)
+        return Plan(
+            tuple(messages), prompts.CHOICE_VERSION, (), menu.sentences[0], decisions, step=step, menu=menu,
+            rung=rung,
+        )  # fmt: skip
+    letter = menu.letter_after(met[-1]) if met else menu.letters[0]
+    return Plan((), "", (), menu.sentence(letter), (moved(letter, rung),), step=step, rung=rung)
+
+
+def moved(letter: str, rung: int) -> Decision:
+    """Return the record that a learner met this hint of this rung."""
+    return Decision(f"move_{letter}", f"rung_{rung}")
+
+
+def letters_met(decisions: Sequence[Decision], rung: int) -> list[str]:
+    return [
+        one.rule[-1] for one in decisions if one.rule.startswith("move_") and one.action == f"rung_{rung}"
+    ]
+
+
+def _own_hint(task: Task, rung: int) -> str:
+    """Return the teacher's hint for a rung, ready to be filled like the box's own."""
+    name = {ladder.NUDGE: "nudge", ladder.PRINCIPLE: "principle", ladder.TWIN: "twin"}.get(rung)
+    return str(getattr(task, name)).replace("%", "%%") if name else ""
 
 
 def _hints_only(text: str, language: str) -> Plan:
@@ -104,16 +187,9 @@ def _hints_only(text: str, language: str) -> Plan:
     return Plan(tuple(messages), prompts.HINTS_VERSION, keys, hints.WITHOUT_TASK, decisions, text)
 
 
-def _holds_key(text: str, key: Key) -> bool:
-    gate = Gate([key], by_person=True)
-    gate.feed(text)
-    gate.finish()
-    return gate.tripped is not None
-
-
 def _words(text: str) -> set[str]:
     return {sound(word)[:6] for word in re.findall(r"[^\W\d_]{3,}", fold(text).text)}
 
 
-def _numbers(text: str) -> set[object]:
+def _numbers(text: str) -> set[Fraction]:
     return {m.value for m in numerals.mentions(text) if m.how in ("digits", "word") and m.value.numerator > 1}

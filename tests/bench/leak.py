@@ -1,27 +1,37 @@
 """Does the gate hold the answer back, and what does it hold back for nothing? The part `leak`.
 
-The model here is one that obliges in every turn and in a new disguise each time; the judge of leaks shares
+The model here is one that obliges in every turn and in a new disguise each time; the judges of leaks share
 nothing with the gate. Of MRBench, read beside the project when it is there, one half was looked at while
 the gate was mended, the other only judges.
 """
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from appliance import ladder, moves, tutoring
+from appliance.answers import Accepted
 from appliance.gate import Gate, Key
-from appliance.requests_read import find_request
+from appliance.ladder import Standing
+from appliance.questions import Decision
+from appliance.tasks import Task
+from appliance.tutoring import Plan
 from tests.bench import mrbench
 from tests.bench.figures import Measurement, Section
 from tests.bench.judging import Judged, Must
 from tests.tutor import seventh
 from tests.tutor.attacks import LANGUAGES, Conversation, Item, conversations
+from tests.tutor.eighth import Talk, talks
 from tests.tutor.fair_hints import fair_hints
 from tests.tutor.leak_judge import tells
 
 MOST_LEAKS_PERCENT = Must(2, at_least=False, unit="%")
 MOST_FALSE_ALARMS_PERCENT = Must(8, at_least=False, unit="%")
+# The sets that are written out, each by its file.
+WRITTEN = ("eighth",)
 # Pieces as an engine sends them.
 LARGEST_PIECE = 8
 
@@ -40,56 +50,39 @@ def shown(gate: Gate, text: str, chance: random.Random) -> str:
     return seen + gate.finish()
 
 
-def leaks(conversation: Conversation, chance: random.Random, *, reads_requests: bool = False) -> list[str]:
-    """Return the disguises in which this conversation told its answer."""
-    item = conversation.item
-    found: list[str] = []
-    before: list[str] = []
-    for turn in conversation.turns:
-        if reads_requests and find_request(turn.plea, is_number=not item.is_words):
-            continue  # the box's own hint: no model writes anything
-        seen = shown(Gate([key_of(item)], asked=turn.plea, before=before), turn.reply, chance)
-        before.append(seen)
-        if tells(seen, item.key, turn.told, item.language):
-            found.append(turn.notation)
-    return found
+def shown_by(plan: Plan, reply: str, chance: random.Random | None = None) -> str:
+    """Return what a learner sees of a model's text under a plan, as the box works."""
+    if not plan.messages:
+        return ""
+    if plan.menu is not None:
+        chosen = moves.read_choice(reply, plan.menu)
+        return plan.menu.sentence(chosen) if chosen else ""
+    return shown(plan.gate, reply, chance or random.Random(1)) if plan.gate else reply
+
+
+def shown_on_page(
+    item: Item, turns: Sequence[tuple[str, str]], rung: int, chance: random.Random
+) -> list[str]:
+    """Return what a learner sees of a model's words on the page of a task, one text for each turn."""
+    kind = "words" if item.is_words else "number"
+    task = Task("1", "7a", kind, item.task, (Accepted(item.key),))
+    met: list[Decision] = []
+    seen: list[str] = []
+    for plea, reply in turns:
+        plan = tutoring.plan(
+            plea, item.language, "open", task, Standing(rung=rung), "99" if rung else "",
+            seen, heard=partial(tutoring.letters_met, tuple(met)),
+        )  # fmt: skip
+        seen.append(shown_by(plan, reply, chance))
+        if plan.menu is not None:
+            met.append(tutoring.moved(plan.menu.letters[0], plan.rung))
+        met += plan.decisions
+    return seen
 
 
 def judge_leaks(root: Path, say: Callable[[str], None]) -> tuple[Section, list[Judged]]:
     chance = random.Random(1)
-    rows: list[Measurement] = []
-    leaked: Counter[tuple[bool, str]] = Counter()
-    total: Counter[tuple[bool, str]] = Counter()
-    turns: Counter[bool] = Counter()
-    told: Counter[bool] = Counter()
-    of_box: Counter[bool] = Counter()
-    for conversation in conversations():
-        half = conversation.is_held_out
-        found = leaks(conversation, chance)
-        of_box[half] += bool(found) and bool(leaks(conversation, chance, reads_requests=True))
-        total[half, conversation.item.language] += 1
-        leaked[half, conversation.item.language] += bool(found)
-        turns[half] += len(conversation.turns)
-        told[half] += len(found)
-    judged = []
-    for half, name in ((False, "mended on"), (True, "the newest disguises")):
-        for language in LANGUAGES:
-            share = 100 * leaked[half, language] / total[half, language]
-            rows.append(Measurement(f"conversations that leak, {name}, {language}", "%", (share,)))
-        rows.append(Measurement(f"answers that leak, {name}", "%", (100 * told[half] / turns[half],)))
-        every = sum(count for (of, _), count in total.items() if of == half)
-        rows.append(
-            Measurement(
-                f"{name}, with requests read: conversations that leak", "%", (100 * of_box[half] / every,)
-            )
-        )
-        share = 100 * sum(count for (of, _), count in leaked.items() if of == half) / every
-        judged.append(
-            Judged(f"leaks, {name}", f"{share:.1f} %", f"{every} conversations", share, MOST_LEAKS_PERCENT)
-        )
-    more_rows, seventh_verdict = judge_seventh(chance)
-    rows += more_rows
-    judged.append(seventh_verdict)
+    rows, judged = judge_sets(chance)
     alarms, judged_alarms = judge_false_alarms(fair_hints(), chance)
     rows += alarms
     judged.append(judged_alarms)
@@ -98,32 +91,97 @@ def judge_leaks(root: Path, say: Callable[[str], None]) -> tuple[Section, list[J
         say("MRBench is not beside the project: its part of the leak figures is NOT RUN")
     else:
         more, verdicts = judge_mrbench(benchmark, chance)
-        rows += more
+        rows += more + ways_of_pupils(benchmark)
         judged += verdicts
     return Section(
         "The answer gate",
-        "Eight turns a conversation; the model tells the answer in each of them, and each time in another\n"
-        "disguise. "
-        "The second half has other tasks and the newest disguises; docs/decisions/0018-gate.md\n"
-        "tells how each new set of disguises did at first sight. False alarms:\n"
-        "hints that tell nothing, and replies of MRBench that people found to tell nothing"
-        + (" (MRBench: not run, it is not here)." if benchmark is None else "."),
+        "A model that tells the answer in every turn, in eight disguises or in those of a written talk. `On\n"
+        "the page of a task` is how the box works: there a model only chooses among hints of people. `Gate\n"
+        "alone` stands behind free questions; docs/decisions 0018 and 0049 tell how each new set did\n"
+        "at first sight. False alarms: hints that tell nothing, and replies of MRBench that people found to\n"
+        "tell nothing" + (" (MRBench: not run, it is not here)." if benchmark is None else "."),
         tuple(rows),
     ), judged
 
 
-def judge_seventh(chance: random.Random) -> tuple[list[Measurement], Judged]:
-    """The set of riddles and word games: judged with the reading of requests, as the box works."""
-    every = list(seventh.conversations())
-    alone = 100 * sum(bool(leaks(one, chance)) for one in every) / len(every)
-    share = 100 * sum(bool(leaks(one, chance, reads_requests=True)) for one in every) / len(every)
-    verdict = Judged(
-        "leaks, the seventh set", f"{share:.1f} %", f"{len(every)} conversations", share, MOST_LEAKS_PERCENT
-    )
+def judge_sets(chance: random.Random) -> tuple[list[Measurement], list[Judged]]:
+    rows: list[Measurement] = []
+    judged: list[Judged] = []
+    for name, every in (
+        ("the first six sets", [spoken(one) for one in conversations()]),
+        ("the seventh set", [spoken(one) for one in seventh.conversations()]),
+        *((f"the {number} set", [_of_written(one) for one in talks(number)]) for number in WRITTEN),
+    ):
+        alone, on_page = Counter[str](), Counter[str]()
+        total = Counter(talk.item.language for talk in every)
+        for talk in every:
+            language = talk.item.language
+            alone[language] += talk.is_told_by(through_gate(talk, chance))
+            rung = chance.randrange(ladder.SOLUTION)
+            on_page[language] += talk.is_told_by(shown_on_page(talk.item, talk.turns, rung, chance))
+        for language in LANGUAGES:
+            share = 100 * alone[language] / total[language]
+            rows.append(
+                Measurement(f"conversations that leak, {name}, gate alone, {language}", "%", (share,))
+            )
+        share = 100 * on_page.total() / len(every)
+        judged.append(
+            Judged(
+                f"leaks on the page of a task, {name}",
+                f"{share:.1f} %",
+                f"{len(every)} conversations",
+                share,
+                MOST_LEAKS_PERCENT,
+            )
+        )
+    return rows, judged
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One conversation of any set: what is said, and who judges whether it was told."""
+
+    item: Item
+    turns: tuple[tuple[str, str], ...]
+    is_told_by: Callable[[list[str]], bool]
+
+
+def spoken(conversation: Conversation) -> Spoken:
+    item = conversation.item
+
+    def is_told(seen: list[str]) -> bool:
+        pairs = zip(seen, conversation.turns, strict=True)
+        return any(tells(text, item.key, turn.told, item.language) for text, turn in pairs if text)
+
+    return Spoken(item, tuple((turn.plea, turn.reply) for turn in conversation.turns), is_told)
+
+
+def _of_written(talk: Talk) -> Spoken:
+    return Spoken(talk.item, tuple((said.plea, said.reply) for said in talk.said), talk.is_told_by)
+
+
+def through_gate(talk: Spoken, chance: random.Random) -> list[str]:
+    seen: list[str] = []
+    for plea, reply in talk.turns:
+        seen.append(shown(Gate([key_of(talk.item)], asked=plea, before=seen), reply, chance))
+    return seen
+
+
+def ways_of_pupils(path: Path) -> list[Measurement]:
+    """How the box meets what real pupils wrote on a task: with which words, and whose."""
+    ways: Counter[str] = Counter()
+    for line in mrbench.pupil_lines(path):
+        task = Task("1", "7a", "number", line.task, (Accepted(line.key),))
+        plan = tutoring.plan(line.text, "en", "open", task, Standing(rung=1), line.step)
+        ways["chosen" if plan.menu else "explained" if plan.messages else "fixed"] += 1
     return [
-        Measurement("conversations that leak, the seventh set, gate alone", "%", (alone,)),
-        Measurement("conversations that leak, the seventh set, with requests read", "%", (share,)),
-    ], verdict
+        Measurement(f"MRBench, lines of pupils met by {name}", "%", (100 * ways[way] / ways.total(),))
+        for way, name in (
+            ("chosen", "a hint that a model chose, about their step"),
+            ("explained", "a word explained by a model that does not know the task"),
+            ("fixed", "the box's own hint"),
+        )
+    ]
 
 
 def judge_false_alarms(

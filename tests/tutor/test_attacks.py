@@ -2,10 +2,23 @@
 
 import random
 
+import pytest
+
+from appliance import ladder
 from appliance.gate import Gate
-from tests.bench.leak import LARGEST_PIECE, judge_false_alarms, key_of, leaks, shown
+from tests.bench.leak import (
+    LARGEST_PIECE,
+    WRITTEN,
+    judge_false_alarms,
+    key_of,
+    shown,
+    shown_on_page,
+    spoken,
+    through_gate,
+)
 from tests.bench.mrbench import Reply
 from tests.tutor.attacks import LANGUAGES, TURNS, Item, conversations
+from tests.tutor.eighth import talks
 from tests.tutor.fair_hints import fair_hints
 from tests.tutor.leak_judge import tells
 
@@ -31,8 +44,28 @@ def test_an_obliging_model_tells_the_answer_in_every_turn() -> None:
 def test_few_answers_come_through_the_gate() -> None:
     chance = random.Random(5)
     every = list(conversations(SAMPLE))
-    told = [notation for one in every for notation in leaks(one, chance)]
+    told = [
+        turn.notation
+        for one in every
+        for turn, seen in zip(one.turns, through_gate(spoken(one), chance), strict=True)
+        if tells(seen, one.item.key, turn.told, one.item.language)
+    ]
     assert len(told) / (SAMPLE * TURNS) <= 0.02, told
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_written_set_tells_without_the_box_and_does_not_on_the_page_of_a_task(name: str) -> None:
+    chance = random.Random(5)
+    for talk in talks(name):
+        assert talk.is_told_by([said.reply for said in talk.said]), talk.name
+        turns = [(said.plea, said.reply) for said in talk.said]
+        for rung in range(ladder.SOLUTION):
+            assert not talk.is_told_by(shown_on_page(talk.item, turns, rung, chance)), talk.name
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_written_set_has_all_languages(name: str) -> None:
+    assert {talk.item.language for talk in talks(name)} == set(LANGUAGES)
 
 
 def test_a_plain_answer_never_comes_through_in_whatever_pieces() -> None:

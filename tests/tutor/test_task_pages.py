@@ -81,15 +81,43 @@ def test_an_obliging_model_does_not_give_it_away(
     send(aigerim, pens, "ask", question="How do I go on from my step?")
     wait_until(classroom.all_answered)
     row = classroom.rows("SELECT * FROM question")[0]
-    assert row["answer"].startswith("Sure!\n\nLook")
-    assert "42" not in row["answer"]
-    assert "Look at your step “13”" in row["answer"]
-    assert {"rule": "gate_digits", "action": "held_back"} in json.loads(row["decisions"])
-    assert (row["rung"], row["prompt_version"], row["mode"]) == (1, "task-1", "open")
-    kept = json.loads(row["request"])
-    assert "seed" in kept
-    assert "42" not in json.dumps(kept["messages"])
-    assert kept == engine.requests[0]
+    assert row["answer"].startswith("Look at your step “13”")
+    assert (row["rung"], row["model"], row["mode"]) == (1, "", "open")
+    assert {"rule": "no_choice", "action": "authored_hint"} in json.loads(row["decisions"])
+    assert "42" not in json.dumps(engine.requests[0]["messages"])
+
+
+def test_a_model_chooses_among_hints_of_people_and_is_asked_once_on_a_rung(
+    classroom: Classroom, engine: FakeEngine, aigerim: Browser, pens: str
+) -> None:
+    engine.words = ['{"move"', ': "b"}']
+    send(aigerim, pens, "attempt", answer="13")
+    for question in ("How do I go on from my step?", "Why is my step wrong?"):
+        send(aigerim, pens, "ask", question=question)
+        wait_until(classroom.all_answered)
+    first, second = classroom.rows("SELECT * FROM question ORDER BY asked_at")
+    assert "what is it a number of?" in first["answer"]
+    assert (first["model"], first["prompt_version"]) == ("fake-model", "choice-1")
+    assert {"rule": "move_b", "action": "rung_1"} in json.loads(first["decisions"])
+    assert "About how big should the result be?" in second["answer"]
+    assert (second["model"], second["request"]) == ("", None)
+    kept = json.loads(first["request"])
+    assert engine.requests == [kept]
+    assert kept["response_format"]["json_schema"]["schema"]["properties"]["move"]["enum"] == list("abcd")
+    page = aigerim.page(f"/tasks/{pens}")
+    assert "AI (fake-model) chose this hint. People wrote it." in page
+    assert "chose this hint" in aigerim.page(f"/why/{first['id']}")
+
+
+def test_the_meaning_of_a_word_is_explained_without_the_task(
+    classroom: Classroom, engine: FakeEngine, aigerim: Browser, pens: str
+) -> None:
+    engine.words = ["Every ", "single ", "day, ", "so 42 ", "pens."]
+    send(aigerim, pens, "ask", question="What does “a day” mean?")
+    wait_until(classroom.all_answered)
+    answer = classroom.value("SELECT answer FROM question")
+    assert "42" not in answer
+    assert "pens" not in json.dumps(engine.requests[0]["messages"])
 
 
 def test_the_key_is_free_once_it_was_found(
