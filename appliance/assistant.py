@@ -367,7 +367,9 @@ class Assistant:
         if learner is None or session is None or session.id != question.session_id:
             return
         if self._helps_nobody(db, learner, question):
-            hand_back.hand_back(db, learner, session, question.id, hand_back.LOW_CONFIDENCE, now)
+            hand_back.hand_back(
+                db, learner, session, question.id, hand_back.LOW_CONFIDENCE, now, question.language
+            )
             self._board.stop(questions.stop_learner(db, learner.id, error=TutorHeld.key, now=now))
 
     def _helps_nobody(self, db: Database, learner: Learner, question: Question) -> bool:

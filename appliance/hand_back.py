@@ -33,7 +33,13 @@ class HandBack:
 
 
 def hand_back(
-    db: Database, learner: Learner, session: Session, question_id: str | None, reason: str, now: datetime
+    db: Database,
+    learner: Learner,
+    session: Session,
+    question_id: str | None,
+    reason: str,
+    now: datetime,
+    language: str | None = None,
 ) -> HandBack:
     """Hold the tutor for this learner until a teacher releases them.
 
@@ -42,7 +48,9 @@ def hand_back(
     """
     held = find_held(db, learner.id)
     if held is None:
-        return _open(db, learner, session, question_id, reason, now)
+        made = HandBack(secrets.token_hex(8), learner.id, session.id, question_id, reason, now, None)
+        _open(db, made, session, language)
+        return made
     if reason == DISTRESS != held.reason:
         db.execute(
             "UPDATE hand_back SET reason = ?, question_id = ? WHERE id = ?", [reason, question_id, held.id]
@@ -85,15 +93,11 @@ def release(db: Database, hand_back_id: str, now: datetime) -> None:
     )
 
 
-def _open(
-    db: Database, learner: Learner, session: Session, question_id: str | None, reason: str, now: datetime
-) -> HandBack:
-    made = HandBack(secrets.token_hex(8), learner.id, session.id, question_id, reason, now, None)
-    db.table("hand_back").insert({**vars(made), "at": now.isoformat()})
-    if reason != DISTRESS:
-        fields = {"hand_back_id": made.id, "reason": reason}
-        events.record(db, Event("hand_back", now, session.id, learner.id, fields))
-    return made
+def _open(db: Database, made: HandBack, session: Session, language: str | None) -> None:
+    db.table("hand_back").insert({**vars(made), "at": made.at.isoformat()})
+    if made.reason != DISTRESS:
+        fields = {"hand_back_id": made.id, "reason": made.reason, "language": language}
+        events.record(db, Event("hand_back", made.at, session.id, made.learner_id, fields))
 
 
 def _hand_back(row: dict[str, str]) -> HandBack:

@@ -31,6 +31,7 @@ TABLES = {
 EVENTS = {
     "answer_finished": N_("An answer was finished"),
     "attempt_checked": N_("A try at a task was checked"),
+    "box_health": N_("The box said how it feels"),
     "exam_ended": N_("An exam ended"),
     "hand_back": N_("The tutor stepped back for a person"),
     "learner_joined": N_("A learner came in"),
@@ -46,14 +47,17 @@ EVENTS = {
 FIELDS = {
     "answer_tokens": N_("length of the answer"),
     "characters": N_("length of the question"),
+    "disk": N_("how full the disk is"),
     "duration_ms": N_("time until the answer"),
     "grade": N_("grade"),
+    "heat": N_("how warm the box is"),
     "language": N_("language"),
     "model_sha256": N_("which model"),
     "outcome": N_("how it ended"),
     "reason": N_("reason"),
     "result": N_("right or wrong"),
     "rung": N_("step of help"),
+    "software": N_("version of the program"),
 }
 
 

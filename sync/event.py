@@ -99,6 +99,8 @@ class Kind:
     # Everybody does it in every lesson, so that it happened tells nothing of anyone: its rows keep
     # their kind even in a school of five. Of any other kind fewer than ten learners are not told.
     is_ordinary: bool = False
+    # It tells of the box and of nobody: its rows keep their fields, and say no day and no lesson.
+    is_of_machine: bool = False
     # The nation counts the learners of a week who did this; `counted_by` names the field of words
     # the count is split by.
     is_counted: bool = False
@@ -117,6 +119,8 @@ RUNG = Whole(0, 5, Step.SIZES)
 # Distress is missing on purpose: of that no row at all is recorded here, so that not even a gap can tell.
 HAND_BACK_REASON = OneOf(("asked_for_person", "third_hint", "low_confidence"), Step.OUTCOME, is_telling=True)
 RESULT = OneOf(("right", "wrong"), Step.OUTCOME, is_telling=True)
+MOOD = OneOf(("good", "watch", "bad"), Step.TIMELESS)
+SOFTWARE = Whole(0, 999_999_999, Step.TIMELESS)  # 1.2.3 is 1002003
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
@@ -166,14 +170,20 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             counted_by="result",
         ),
         # The reason is for the report of the lesson; that somebody was refused tells the region enough.
-        "question_refused": Kind({"learner_name": STAYS, "reason": STAYS}),
-        "hand_back": Kind({"hand_back_id": STAYS, "reason": HAND_BACK_REASON}, is_counted=True),
+        "question_refused": Kind({"learner_name": STAYS, "reason": STAYS, "language": LANGUAGE}),
+        "hand_back": Kind(
+            {"hand_back_id": STAYS, "reason": HAND_BACK_REASON, "language": LANGUAGE}, is_counted=True
+        ),
         # Of a class or the school, never of one learner: a stop for one makes no event at all. The region
         # counts that they happened, and nothing of them: what they hold could be read as a teacher's work.
         "stop_set": Kind({"level": STAYS, "questions": STAYS}, is_ordinary=True),
         "stop_drill": Kind({"quiet_ms": STAYS}, is_ordinary=True),
         "exam_ended": Kind(
             {"exam_id": STAYS, "minutes": STAYS, "refused": STAYS, "answers": STAYS}, is_ordinary=True
+        ),
+        # Once on a day with a lesson: does the machine need somebody's help?
+        "box_health": Kind(
+            {"software": SOFTWARE, "disk": MOOD, "heat": MOOD}, is_ordinary=True, is_of_machine=True
         ),
     }
 )

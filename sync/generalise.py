@@ -42,7 +42,12 @@ def generalise(waiting: Sequence[WaitingRow]) -> tuple[AllowedRow, ...]:
     people = _people(waiting)
     forms = [one.row for one in waiting]
     settled: dict[Form, list[int]] = {}
-    unsettled = list(range(len(forms)))
+    unsettled = []
+    for at, row in enumerate(forms):
+        if _is_of_machine(row):
+            forms[at] = AllowedRow(row.kind, None, None, row.fields)
+        else:
+            unsettled.append(at)
     for step in Step:
         trying: dict[Form, list[int]] = {}
         for at in unsettled:
@@ -69,13 +74,19 @@ def coarser(row: AllowedRow, step: Step) -> AllowedRow:
 
 def keeps_its_days(rows: Sequence[AllowedRow]) -> bool:
     """Say whether nearly all rows could keep the day: then nothing is gained by waiting."""
-    kept = sum(row.day is not None and row.span is Span.DAY for row in rows)
-    return kept >= DAYS_KEPT * len(rows)
+    lessons = [row for row in rows if not _is_of_machine(row)]
+    kept = sum(row.day is not None and row.span is Span.DAY for row in lessons)
+    return kept >= DAYS_KEPT * len(lessons)
 
 
 def week_of(day: date) -> date:
     """Return the Monday that begins the week of a day."""
     return day - timedelta(days=day.weekday())
+
+
+def _is_of_machine(row: AllowedRow) -> bool:
+    """It is about nobody, so nobody has to look alike; without its day it tells of no lesson either."""
+    return row.kind is not None and KINDS[row.kind].is_of_machine
 
 
 def _ladder() -> Mapping[str, Step]:
@@ -148,7 +159,8 @@ def _fill_last_circles(
     the smallest circles first. Where the whole kind has too few, it is not told either, unless it is
     ordinary."""
     circles = _circles(forms, range(len(forms)))
-    for name in sorted({one.row.kind for one in waiting if one.row.kind is not None}):
+    of_people = {one.row.kind for one in waiting if not _is_of_machine(one.row)}
+    for name in sorted(name for name in of_people if name is not None):
         of_kind = [circle for circle in circles if forms[circle[0]].kind == name]
         bare = [at for circle in of_kind if _is_bare(forms[circle[0]]) for at in circle]
         others = sorted(

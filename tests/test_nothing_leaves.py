@@ -66,7 +66,7 @@ def sent(classroom: Classroom, engine: FakeEngine, tmp_path: Path) -> Iterator[S
         # Two children of one class wait for their week; less of each event leaves before it.
         assert client.run(settings).events == 0
         report = client.run(settings, is_early=True)
-    assert report.events == len(classroom.rows("SELECT id FROM event")) == 5
+    assert report.events == len(classroom.rows("SELECT id FROM event")) == 6
     device = ensure_device_key(classroom.home).public
     batches = [region.open(body, device) for body in bodies[3:]]  # after enrolling and asking twice
     yield Sent(bodies, [batch.payload for batch in batches], str(region.headers), shown)

@@ -23,7 +23,7 @@ from appliance.roster import Learner
 from appliance.web.context import db, form, language, learner, now, services
 from appliance.web.errors import sentences
 from appliance.web.stream import HEARTBEAT_SECONDS, event_stream, follow_questions
-from sync.event import Event
+from sync.event import Event, Value
 
 pages = Blueprint("learner", __name__)
 
@@ -97,7 +97,7 @@ def _note_refusal(asker: Learner, error: ApplianceError) -> None:
     session = sessions.find_open_session(db(), asker.school_class_id)
     if session is None or isinstance(error, NOT_BY_RULE) or error.status >= SERVER_FAULT:
         return
-    fields = {"learner_name": asker.name, "reason": error.key}
+    fields: dict[str, Value] = {"learner_name": asker.name, "reason": error.key, "language": language()}
     with saving(db()):
         events.record(db(), Event("question_refused", now(), session.id, asker.id, fields))
 
@@ -183,7 +183,7 @@ def call_person(asker: Learner, text: str, submission: str, reason: str) -> bool
                 rule=reason,
             )
         stopped = questions.stop_learner(db(), asker.id, error=TutorHeld.key, now=now())
-        hand_back.hand_back(db(), asker, session, question_id, reason, now())
+        hand_back.hand_back(db(), asker, session, question_id, reason, now(), language())
     services().board.stop(stopped)
     return True
 

@@ -43,6 +43,9 @@ VALUES = {
     "asked_for_person": N_("the learner asked for a person"),
     "third_hint": N_("three hints did not help"),
     "low_confidence": N_("the AI was not sure"),
+    "good": N_("good"),
+    "watch": N_("to be watched"),
+    "bad": N_("bad"),
 }
 LANES = {
     "local": (N_("This box"), N_("Everything, with names and words. It stays in the school.")),

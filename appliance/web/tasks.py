@@ -80,7 +80,7 @@ def refuse_hint(task_id: str) -> ResponseReturnValue:
     def refuse(reader: Learner, task: Task, session: Session, submission: str) -> None:
         reached = tasks.refuse_hint(db(), session, reader, task, submission=submission, now=now())
         if reached.needs_person and hand_back.last_release(db(), reader.id) is None:
-            hand_back.hand_back(db(), reader, session, None, hand_back.THIRD_HINT, now())
+            hand_back.hand_back(db(), reader, session, None, hand_back.THIRD_HINT, now(), language())
 
     return _step(task_id, "", refuse)
 

@@ -7,7 +7,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from appliance import access, questions, roster, sessions
+from appliance import access, box_health, health, questions, roster, sessions
 from appliance.access import Login
 from appliance.database import saving
 from appliance.errors import N_, ApplianceError, FieldMissing, WrongPin
@@ -83,9 +83,12 @@ def view() -> ResponseReturnValue:
 def change_session() -> ResponseReturnValue:
     school_class = get_teacher_class()
     stopped: list[str] = []
+    wants_open = form().get("wish") == "open"
+    readings = health.read(services().home) if wants_open else []
     with saving(db()):
-        if form().get("wish") == "open":
-            sessions.open_session(db(), school_class, now=now())
+        if wants_open:
+            opened = sessions.open_session(db(), school_class, now=now())
+            box_health.note(db(), opened, readings, now=now())
         else:
             session = sessions.find_open_session(db(), school_class.id)
             if session is not None:

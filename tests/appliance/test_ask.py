@@ -34,7 +34,7 @@ def test_the_question_its_event_and_its_outbox_row_stand_together(
     aigerim.ask("What is a prime number?")
     wait_until(classroom.all_answered)
     kinds = [row["kind"] for row in classroom.rows("SELECT kind FROM event ORDER BY id")]
-    assert kinds == ["session_opened", "learner_joined", "question_asked", "answer_finished"]
+    assert kinds == ["session_opened", "box_health", "learner_joined", "question_asked", "answer_finished"]
     assert classroom.value("SELECT count(*) FROM outbox") == len(kinds)
 
 

@@ -203,6 +203,8 @@ def _lesson(
 
     grade = present[0].grade if present else 0
     yield event("session_opened", grade=grade, language="kk")
+    if hour == 4:
+        yield event("box_health", software=1000, disk="good", heat="watch")
     for pupil in present:
         yield event("learner_joined", pupil.id, language=pupil.language)
         for _ in range(min(6, int(chance.expovariate(1 / pupil.eagerness)))):
@@ -228,5 +230,7 @@ def _lesson(
                 result="right" if is_right else "wrong",
             )
         if chance.random() < 0.01:
-            yield event("hand_back", pupil.id, reason="third_hint")
+            yield event("hand_back", pupil.id, reason="third_hint", language=pupil.language)
+        if chance.random() < 0.02:
+            yield event("question_refused", pupil.id, language=pupil.language)
     yield event("session_closed")
