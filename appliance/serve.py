@@ -8,7 +8,6 @@ import ipaddress
 import logging
 import signal
 import sys
-import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
@@ -83,11 +82,8 @@ def serve_web(settings: Settings) -> None:
             raise PortTaken(port=settings.web.port) from error
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
-        announcement = discovery.Announcement(services.addresses, settings.web.port)
         services.assistant.start()
-        if services.addresses:
-            # Asking the network whether the name is free takes two seconds; the first page does not wait.
-            threading.Thread(target=announcement.open, name="announcement", daemon=True).start()
+        services.presence.open()
         try:
             log.info("pages at http://%s:%d", settings.web.host, server.bind_addr[1])
             tell_supervisor("READY=1")
@@ -100,7 +96,7 @@ def serve_web(settings: Settings) -> None:
         finally:
             services.assistant.close()
             services.replays.close()
-            announcement.close()
+            services.presence.close()
             server.stop()
 
 
@@ -139,8 +135,13 @@ def _services(settings: Settings) -> Services:
         board=board,
         guard=guard,
         # A box that serves only itself has nothing to announce.
-        addresses=[] if _is_loopback(settings.web.host) else discovery.lan_addresses(),
+        presence=discovery.Presence(
+            discovery.box_name(settings.home),
+            settings.web.port,
+            is_announced=not _is_loopback(settings.web.host),
+        ),
         port=settings.web.port,
+        has_portal=settings.web.portal,
         replays=Replays(client),
         model_languages=_model_languages(settings),
     )

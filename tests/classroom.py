@@ -19,6 +19,7 @@ from werkzeug.test import TestResponse
 from appliance import database
 from appliance.app import create_app
 from appliance.assistant import Assistant
+from appliance.discovery import Presence
 from appliance.engine_client import EngineClient
 from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
@@ -99,7 +100,7 @@ class Classroom:
             assistant=self.assistant,
             board=self.board,
             guard=self.guard,
-            addresses=["192.168.7.1"],
+            presence=Presence("sandyq-1a2b", 8080, lambda: ["192.168.7.1"]),
             port=8080,
             replays=self.replays,
         )

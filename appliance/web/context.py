@@ -15,6 +15,7 @@ from appliance import access, accommodations, labels, languages, roster
 from appliance.access import Login
 from appliance.accommodations import Accommodation
 from appliance.assistant import Assistant
+from appliance.discovery import Presence
 from appliance.errors import BodyTooLarge, ForeignOrigin, NotAllowed
 from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
@@ -41,10 +42,17 @@ class Services:
     assistant: Assistant
     board: LiveBoard
     guard: ExamGuard
-    addresses: list[str]
+    presence: Presence
     port: int
     replays: Replays
     model_languages: tuple[str, ...] = ()  # of the model card in use; empty when not known
+    has_portal: bool = True
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where other devices reach the box, now."""
+        return self.presence.addresses
+
     bell: Together = field(default_factory=Together)  # what a whole class sends at once shares its commits
 
 

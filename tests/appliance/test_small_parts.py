@@ -8,10 +8,11 @@ import pytest
 import zeroconf
 
 from appliance import database, health, policy
-from appliance.discovery import HOST_NAME, SERVICE_TYPE, Announcement
+from appliance.discovery import SERVICE_TYPE, Announcement, Presence, box_name
 from appliance.errors import AlreadyRunning, SettingsRefused
 from appliance.settings import every_key, read_settings
 from appliance.web.teacher import class_link
+from tests.classroom import wait_until
 
 
 def settings_of(tmp_path: Path, toml: str = "", **environment: str):  # type: ignore[no-untyped-def]
@@ -107,19 +108,66 @@ def test_the_qr_names_an_address_that_a_phone_can_reach(host: str, addresses: li
     assert class_link(host, addresses, 80, "123456") == link
 
 
+def announced(name: str, address: str) -> Announcement:
+    # Loopback carries every 127.x.y.z: two boxes on it are two devices of one network.
+    return Announcement(name, [address], 8080, interfaces=["127.0.0.1"])
+
+
+def looked_up(name: str) -> zeroconf.ServiceInfo | None:
+    found = zeroconf.Zeroconf(interfaces=["127.0.0.1"])
+    try:
+        return found.get_service_info(SERVICE_TYPE, f"{name}.{SERVICE_TYPE}", timeout=5000)
+    finally:
+        found.close()
+
+
 def test_the_box_is_found_by_multicast_on_loopback() -> None:
-    announcement = Announcement(["127.0.0.1"], 8080, interfaces=["127.0.0.1"])
+    announcement = announced("sandyq-1a2b", "127.0.0.1")
     assert announcement.open()
     try:
-        found = zeroconf.Zeroconf(interfaces=["127.0.0.1"])
-        service = found.get_service_info(SERVICE_TYPE, f"Sandyq.{SERVICE_TYPE}", timeout=5000)
-        found.close()
+        service = looked_up("sandyq-1a2b")
     finally:
         announcement.close()
     assert service is not None
-    assert service.server == HOST_NAME
+    assert service.server == "sandyq-1a2b.local."
     assert service.port == 8080
     assert service.addresses == [socket.inet_aton("127.0.0.1")]
+
+
+def test_a_second_box_of_the_same_name_takes_the_next_one() -> None:
+    first, second = announced("sandyq-3c4d", "127.0.0.1"), announced("sandyq-3c4d", "127.0.0.2")
+    try:
+        assert first.open()
+        assert second.open()
+        assert (first.host, second.host) == ("sandyq-3c4d.local", "sandyq-3c4d-2.local")
+        assert looked_up("sandyq-3c4d-2") is not None
+        # The first keeps its name, and neither gives way any more.
+        assert not first.must_yield()
+        assert not second.must_yield()
+        # Back from a pause it finds its own name still free for it.
+        first.close()
+        assert first.open()
+        assert first.host == "sandyq-3c4d.local"
+    finally:
+        first.close()
+        second.close()
+
+
+def test_of_two_networks_joined_the_box_with_the_higher_address_gives_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = announced("sandyq-5e6f", "127.0.0.1"), announced("sandyq-5e6f", "127.0.0.2")
+    try:
+        assert first.open()
+        with monkeypatch.context() as apart:
+            apart.setattr("appliance.discovery._others", lambda *_: [])
+            assert second.open()
+        assert first.host == second.host
+        assert not first.must_yield()
+        assert second.must_yield()
+    finally:
+        first.close()
+        second.close()
 
 
 def test_a_network_without_multicast_only_loses_the_announcement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +175,42 @@ def test_a_network_without_multicast_only_loses_the_announcement(monkeypatch: py
         raise OSError(101, "Network is unreachable")
 
     monkeypatch.setattr("appliance.discovery.zeroconf.Zeroconf", refuse)
-    assert Announcement(["192.168.7.1"], 8080).open() is False
+    announcement = Announcement("sandyq", ["192.168.7.1"], 8080)
+    assert announcement.open() is False
+    assert announcement.host is None
+
+
+def test_a_cable_that_is_plugged_in_later_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    opened: list[str] = []
+    monkeypatch.setattr("appliance.discovery.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(Announcement, "open", lambda self: opened.append(self._addresses[0]))
+    presence = Presence("sandyq-1a2b", 80, lambda: list(seen))
+    held = presence.addresses
+    presence.open()
+    try:
+        seen.append("192.168.7.1")
+        wait_until(lambda: opened == ["192.168.7.1"], "the announcement")
+        assert held == ["192.168.7.1"]
+        seen[:] = ["10.42.0.1"]
+        wait_until(lambda: opened == ["192.168.7.1", "10.42.0.1"], "the new announcement")
+    finally:
+        presence.close()
+
+
+@pytest.mark.parametrize(
+    ("record", "name"),
+    [
+        (b'{"name": "sandyq-1a2b", "device_id": "00"}', "sandyq-1a2b"),
+        (b'{"name": "x\\ny"}', "sandyq"),
+        (b"\0\0", "sandyq"),
+        (None, "sandyq"),
+    ],
+)
+def test_the_box_has_the_name_of_its_first_start(tmp_path: Path, record: bytes | None, name: str) -> None:
+    if record is not None:
+        (tmp_path / "box.json").write_bytes(record)
+    assert box_name(tmp_path) == name
 
 
 def test_the_version_is_written_once() -> None:
