@@ -17,8 +17,10 @@ from appliance.web import (
     learner,
     leaves,
     machine,
+    network,
     now,
     people,
+    portal,
     reading,
     reports,
     review,
@@ -62,8 +64,10 @@ def create_app(services: Services) -> Flask:
         learner,
         leaves,
         machine,
+        network,
         now,
         people,
+        portal,
         reading,
         reports,
         review,
@@ -74,6 +78,7 @@ def create_app(services: Services) -> Flask:
         teacher,
     ):
         app.register_blueprint(room.pages)
+    app.before_request(portal.answer_test)
     app.before_request(context.verify_same_origin)
     app.before_request(control.keep_exam_closed)
     app.before_request(entry.show_rules_first)

@@ -214,6 +214,27 @@ class WrongPin(ApplianceError):
     hint = N_("Tries left: %(left)d.")
 
 
+class WrongSetupCode(ApplianceError):
+    key = "wrong_setup_code"
+    status = 403
+    message = N_("The code for the first start is not right.")
+    hint = N_("It is on the box's screen and on its card in sandyq-result.txt. Tries left: %(left)d.")
+
+
+class HelperMissing(ApplianceError):
+    key = "helper_missing"
+    status = 501
+    message = N_("On this machine the pages cannot change the network or switch it off.")
+    hint = N_("Do it by hand. On a box made from Sandyq's image it works; if this is one, restart it.")
+
+
+class HelperFailed(ApplianceError):
+    key = "helper_failed"
+    status = 502
+    message = N_("The box could not do that (%(why)s).")
+    hint = N_("Everything is as before. Try again; if it stays so, restart the box and call the technician.")
+
+
 class TooManyTries(ApplianceError):
     key = "too_many_tries"
     status = 429

@@ -14,9 +14,10 @@ from types import FrameType
 
 from cheroot import wsgi
 
-from appliance import database, deletion, discovery
+from appliance import access, database, deletion, discovery
 from appliance.app import create_app
 from appliance.assistant import Assistant
+from appliance.box_codes import find_codes, note_set_up
 from appliance.engine_client import EngineClient
 from appliance.errors import PortTaken
 from appliance.exam_guard import ExamGuard
@@ -67,6 +68,7 @@ def serve_web(settings: Settings) -> None:
     with database.sole_server(settings.home):
         database.prepare(settings.sync.database_path)
         _finish_deletions(settings)
+        _finish_set_up(settings)
         services = _services(settings)
         server = _Server(
             (settings.web.host, settings.web.port),
@@ -111,6 +113,13 @@ def _finish_deletions(settings: Settings) -> None:
     with database.connection(settings.sync.database_path) as db:
         if deletion.needs_cleaning(db):
             deletion.clean(db, now=datetime.now(UTC))
+
+
+def _finish_set_up(settings: Settings) -> None:
+    """The power went between the first teacher's PIN and the mark that takes the codes off the card."""
+    with database.connection(settings.sync.database_path) as db:
+        if find_codes(settings.home) is not None and access.is_set_up(db):
+            note_set_up(settings.home)
 
 
 def _services(settings: Settings) -> Services:

@@ -38,6 +38,7 @@ PURE = (
     "appliance/oneroster.py",
     "appliance/spreadsheet.py",
     "appliance/labels.py",
+    "appliance/phones.py",
     "appliance/exam_chain.py",
     "appliance/exam_time.py",
     "appliance/answers.py",

@@ -11,7 +11,7 @@ from flask import Request, Response, current_app, g, make_response, request
 from flask.typing import ResponseReturnValue
 from sqlite_utils import Database
 
-from appliance import access, accommodations, labels, languages, roster
+from appliance import access, accommodations, labels, languages, root_calls, roster
 from appliance.access import Login
 from appliance.accommodations import Accommodation
 from appliance.assistant import Assistant
@@ -47,6 +47,7 @@ class Services:
     replays: Replays
     model_languages: tuple[str, ...] = ()  # of the model card in use; empty when not known
     has_portal: bool = True
+    helpers: Path = root_calls.FOLDER
 
     @property
     def addresses(self) -> list[str]:

@@ -9,11 +9,22 @@ from flask.typing import ResponseReturnValue
 
 from appliance import access, policy, roster
 from appliance.access import Login
+from appliance.box_codes import find_codes, is_setup_code, note_set_up
 from appliance.class_list import ClassList, Row
 from appliance.database import saving
-from appliance.errors import N_, AlreadySetUp, ApplianceError, BrokenText, FieldMissing
+from appliance.errors import N_, AlreadySetUp, ApplianceError, BrokenText, FieldMissing, WrongSetupCode
 from appliance.languages import languages
-from appliance.web.context import LOGIN_COOKIE, accept_files, db, form, language, login, now
+from appliance.web.context import (
+    LOGIN_COOKIE,
+    accept_files,
+    address,
+    db,
+    form,
+    language,
+    login,
+    now,
+    services,
+)
 from appliance.web.entry import with_login
 from appliance.web.errors import sentences
 from appliance.web.incoming import as_typed, has_files, read_list, sentences_of
@@ -38,13 +49,33 @@ def save() -> ResponseReturnValue:
         _verify_may_set_up()
         if any(map(policy.is_broken, form().values())):
             raise BrokenText
+        # Also before a file is read: what strangers send is not even looked at.
+        _verify_setup_code()
         found = read_list(chosen_grades(), form().get("school_class", ""))
         if has_files() or found.problems:
             return _page(found=found)
         token = _save(found.rows)
     except ApplianceError as error:
         return _page(error, found)
+    note_set_up(services().home)
     return with_login(redirect(url_for("teacher.view"), 303), token)
+
+
+def _verify_setup_code() -> None:
+    """A box that has a screen and a card shows a code there: a learner who is faster does not get to own it.
+
+    Raises:
+        WrongSetupCode, TooManyTries: while the box has no teacher yet.
+    """
+    codes = find_codes(services().home)
+    if codes is None or access.is_set_up(db()):
+        return
+    with saving(db()):
+        left = access.take_try(db(), "setup", address(), now=now())
+    if not is_setup_code(codes, form().get("setup_code", "")):
+        raise WrongSetupCode(left=left)
+    with saving(db()):
+        access.forgive(db(), "setup", address())
 
 
 def _verify_may_set_up() -> None:
@@ -88,6 +119,7 @@ def _page(error: ApplianceError | None = None, found: ClassList | None = None) -
         grades=roster.GRADES,
         ticked=chosen_grades(),
         is_another=access.is_set_up(db()),
+        asks_code=not access.is_set_up(db()) and find_codes(services().home) is not None,
         least_pin=access.LEAST_PIN_DIGITS,
         found=found,
         was_read=was_read,
