@@ -28,10 +28,10 @@ from sync.budget import (
     decide,
     is_due,
 )
-from sync.client import RunReport
+from sync.client import Enrolment, RunReport
 from sync.clock import Quality
 from sync.errors import BudgetSpent, RegionBusy, RegionUnreachable, SyncError
-from sync.keys import get_device_key
+from sync.keys import SigningKey, get_device_key
 from sync.settings import SyncSettings
 from sync.transport import PIECE_BYTES, HttpTransport
 
@@ -89,7 +89,7 @@ def run(settings: SyncSettings, *, is_scheduled: bool, is_early: bool = False) -
         reason = _why_not_now(db, limits, device.kid, enrolment.region_url) if is_scheduled else ""
         if reason:
             return Outcome(None, reason)
-        return Outcome(_run(db, settings, limits, is_scheduled=is_scheduled, is_early=is_early))
+        return Outcome(_run(db, device, enrolment, limits, is_scheduled=is_scheduled, is_early=is_early))
     finally:
         db.close()
 
@@ -124,9 +124,14 @@ def _why_not_now(db: Database, limits: Limits, box_kid: bytes, region_url: str) 
 
 
 def _run(
-    db: Database, settings: SyncSettings, limits: Limits, *, is_scheduled: bool, is_early: bool
+    db: Database,
+    device: SigningKey,
+    enrolment: Enrolment,
+    limits: Limits,
+    *,
+    is_scheduled: bool,
+    is_early: bool,
 ) -> RunReport:
-    enrolment, device = client.get_enrolment(settings), get_device_key(settings.home)
     moment = boots.now(db)
     now = _at(moment.at)
     hour = now.astimezone(KAZAKHSTAN).hour if moment.quality is not Quality.UNKNOWN else None
