@@ -30,6 +30,7 @@ from models.store import Store
 MODEL = "smollm2-135m-instruct"  # runs anywhere; English only, and the pages say so
 LEARNERS = ("Айгерім", "Болат", "Гүлназ", "Ерасыл", "Жансая", "Иван", "Мадина", "Тимур")
 HOST = "127.0.0.1"
+OPERATOR = "demo"
 # A slow card reads 98 MB in ten seconds; a busy single core needs a minute to warm up.
 READY_SECONDS = 180.0
 LOOK_SECONDS = 0.5
@@ -44,6 +45,8 @@ LINES = (
     (N_("Teacher's PIN"), "teacher_pin"),
     (N_("Class code"), "class_code"),
     (N_("Region"), "region"),
+    (N_("Region's account"), "region_account"),
+    (N_("Region's password"), "region_password"),
     (N_("Engine"), "engine"),
     (N_("Model"), "model"),
 )
@@ -143,6 +146,7 @@ class _Demo:
             self._say(STARTING, part=part.title)
             self._launch(part)
         pin, code = self._ensure_class()
+        password = self._ensure_operator()
         for part in self._parts:
             self._wait_until_ready(part)
         self._ensure_enrolled()
@@ -153,6 +157,8 @@ class _Demo:
             "teacher_pin": pin,
             "class_code": code,
             "model": model,
+            "region_account": OPERATOR,
+            "region_password": password,
         }
 
     def watch(self) -> None:
@@ -212,6 +218,17 @@ class _Demo:
                 sessions.open_session(db, school_class, now=now)
         pin = json.loads(note.read_text(encoding="utf-8"))["teacher_pin"]
         return pin, school_class.code
+
+    def _ensure_operator(self) -> str:
+        """Make one account of the region, for whoever tries it out; real ones add a telephone."""
+        note = self._home / "region.json"
+        if not note.exists():
+            password = secrets.token_urlsafe(12)
+            add = ("region", "operator", "add", OPERATOR, "--role", "operator", "--no-second-factor")
+            self._run(*add, "--prompt", "--json", typed=password + "\n")
+            note.touch(mode=0o600)
+            note.write_text(json.dumps({"password": password}), encoding="utf-8")
+        return str(json.loads(note.read_text(encoding="utf-8"))["password"])
 
     def _ensure_enrolled(self) -> None:
         if self._settings.sync.home.joinpath("enrolment.json").exists():

@@ -361,6 +361,140 @@ class KeyListOutdated(SyncError):
     hint = N_("The box goes on with the keys it had.")
 
 
+# The people of the region -----------------------------------------------------------
+
+
+class LoginNeeded(SyncError):
+    key = "login_needed"
+    message = N_("This page is for people of the region who have logged in.")
+    hint = N_("Log in and open it again.")
+    status = 401
+
+
+class LoginRefused(SyncError):
+    key = "login_refused"
+    message = N_("Name, password or code is not right.")
+    hint = N_("Check all three. A code from the telephone opens once; wait for the next one.")
+    status = 403
+
+
+class TooManyLogins(SyncError):
+    key = "too_many_logins"
+    message = N_("There were too many wrong tries for this account.")
+    hint = N_("Wait %(wait_minutes)d minutes and try again.")
+    status = 429
+
+
+class LoginsBusy(SyncError):
+    key = "logins_busy"
+    message = N_("Too many people are logging in at this moment.")
+    hint = N_("Wait a few seconds and try again.")
+    status = 503
+
+
+class RoleRefused(SyncError):
+    key = "role_refused"
+    message = N_("Your account may not do this.")
+    hint = N_("Ask a colleague with the right role.")
+    status = 403
+
+
+class FormForged(SyncError):
+    key = "form_forged"
+    message = N_("This form does not come from a page of yours.")
+    hint = N_("Open the page again and send the form from there.")
+    status = 403
+
+
+class SetupRefused(SyncError):
+    key = "setup_refused"
+    message = N_("This one-time code is wrong, used or too old.")
+    hint = N_("Ask whoever keeps the region's server for a new one.")
+    status = 403
+
+
+class PasswordTooShort(SyncError):
+    key = "password_too_short"
+    message = N_("The password needs at least %(least)d characters.")
+    hint = N_("Four words that do not belong together are long and easy to keep.")
+    status = 400
+
+
+class PasswordTooLong(SyncError):
+    key = "password_too_long"
+    message = N_("The password may have at most %(limit)d characters.")
+    hint = N_("Choose a shorter one.")
+    status = 400
+
+
+class PasswordTooPlain(SyncError):
+    key = "password_too_plain"
+    message = N_("This password is too easy to guess.")
+    hint = N_("Leave the account's name out of it and use more different characters.")
+    status = 400
+
+
+class PasswordsDiffer(SyncError):
+    key = "passwords_differ"
+    message = N_("The two passwords are not the same.")
+    hint = N_("Type the new password twice.")
+    status = 400
+
+
+class SecondFactorWrong(SyncError):
+    key = "second_factor_wrong"
+    message = N_("The code does not fit this telephone.")
+    hint = N_("Check the telephone's clock and type the next code it shows.")
+    status = 400
+
+
+class OperatorExists(SyncError):
+    key = "operator_exists"
+    message = N_("There is an account %(name)s already.")
+    hint = N_("Choose another name, or use: sandyq region operator reset")
+    status = 409
+
+
+class UnknownOperator(SyncError):
+    key = "unknown_operator"
+    message = N_("There is no account %(name)s.")
+    hint = N_("See the names with: sandyq region operator list")
+    status = 404
+
+
+class OperatorNameWrong(SyncError):
+    key = "operator_name_wrong"
+    message = N_("This cannot be the name of an account.")
+    hint = N_("Use 2 to 32 small Latin letters, digits, dots and dashes, such as d.omarova.")
+    status = 400
+
+
+class UnknownApiToken(SyncError):
+    key = "unknown_api_token"
+    message = N_("There is no token %(label)s.")
+    hint = N_("See the labels with: sandyq region token list")
+    status = 404
+
+
+class ApiTokenExists(SyncError):
+    key = "api_token_exists"
+    message = N_("There is a token %(label)s already.")
+    hint = N_("Choose another label; a revoked token does not come back.")
+    status = 409
+
+
+class AuditBroken(SyncError):
+    key = "audit_broken"
+    message = N_("The record of what was done does not hold at entry %(number)d.")
+    hint = N_("Somebody changed it. Keep the database as it is and compare it with the last backup.")
+
+
+class AuditShortened(SyncError):
+    key = "audit_shortened"
+    message = N_("The record does not hold the entry with the mark %(mark)s any more.")
+    hint = N_("Somebody cut it off or put an older copy back. Compare it with the last backup.")
+
+
 # The way to the region -----------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ files of two machines must differ: a copied card must not bring them along.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import re
 import secrets
@@ -31,6 +32,7 @@ SIGNATURE_BYTES = 64
 MLKEM_SEED_BYTES = 64
 MLKEM_PUBLIC_BYTES = 1184
 X25519_BYTES = 32
+DESK_SECRET_BYTES = 32
 SEALING_SEED_BYTES = MLKEM_SEED_BYTES + X25519_BYTES
 SEALING_PUBLIC_BYTES = MLKEM_PUBLIC_BYTES + X25519_BYTES
 
@@ -98,6 +100,25 @@ class OpeningKey:
 
     def __repr__(self) -> str:
         return f"OpeningKey({self.kid.hex()})"
+
+
+@dataclass(frozen=True)
+class SecretKey:
+    """Bytes that only a region's own programs know: with them it proves what its database alone could not."""
+
+    _secret: bytes
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> SecretKey:
+        return cls(seed)
+
+    def mac(self, purpose: bytes, message: bytes) -> bytes:
+        """Return 32 bytes nobody without the key can tell; other purposes give others."""
+        framed = len(purpose).to_bytes(2, "big") + purpose + message
+        return hmac.digest(self._secret, framed, "sha256")
+
+    def __repr__(self) -> str:
+        return "SecretKey()"
 
 
 def sealing_key(public: bytes) -> MLKEM768X25519PublicKey:
@@ -178,6 +199,7 @@ class RegionKeys:
     receipts: SigningKey
     policy: SigningKey
     months: MonthKeys
+    desk: SecretKey  # of operators' second factors, forms and record
 
     def find_opening(self, kids: Sequence[bytes]) -> OpeningKey:
         """Return the key one of these names; the first key of all when none does."""
@@ -193,6 +215,7 @@ def ensure_region_keys(folder: Path) -> RegionKeys:
         _ensure(folder / "keys" / "receipts.key", "receipts", SIGNING_SEED_BYTES, SigningKey.from_seed),
         _ensure(folder / "keys" / "policy.key", "policy", SIGNING_SEED_BYTES, SigningKey.from_seed),
         MonthKeys(folder / "keys"),
+        _ensure_desk_secret(folder),
     )
 
 
@@ -204,6 +227,7 @@ def get_region_keys(folder: Path) -> RegionKeys:
         # A region made before there were orders has none yet.
         _ensure(folder / "keys" / "policy.key", "policy", SIGNING_SEED_BYTES, SigningKey.from_seed),
         MonthKeys(folder / "keys"),
+        _ensure_desk_secret(folder),
     )
 
 
@@ -213,6 +237,10 @@ ALIAS_KEY_BYTES = 32
 def ensure_alias_key(folder: Path) -> bytes:
     """Return the key by which a region hides its boxes' names from the nation, making it the first time."""
     return _ensure(folder / "keys" / "alias.key", "alias", ALIAS_KEY_BYTES, bytes)
+
+
+def _ensure_desk_secret(folder: Path) -> SecretKey:
+    return _ensure(folder / "keys" / "desk.key", "desk", DESK_SECRET_BYTES, SecretKey.from_seed)
 
 
 def region_fingerprint(sealing_public: bytes, receipt_public: bytes) -> bytes:

@@ -23,11 +23,13 @@ from sync.batch import Batch
 from sync.client import get_enrolment
 from sync.envelope import open_envelope, recipients, verify_sender
 from sync.errors import RegionUnreachable
-from sync.server import forward, pages, registry
+from sync.server import forward, logins, operators, pages, registry
 from sync.server.app import create_app
 from sync.server.forward import ForwardReport
 from sync.server.identity import REGION, Region, get_region, make_region
+from sync.server.roles import Role
 from sync.server.store import Store, open_store
+from sync.server.web_access import LOGIN_COOKIE
 from sync.settings import RegionSettings
 from sync.transport import REPLY_TYPE, Pause, _accepted, _Answer, go_on
 
@@ -116,6 +118,21 @@ class RegionSimulator:
         token = get_enrolment(forward.settings_of(self.region)).token
         with self.store() as store:
             return forward.run(store, self.region, nation.line(token), self.time)
+
+    def enter(self, role: str = "viewer", name: str = "") -> FlaskClient:
+        """Return a browser in which somebody with this role is logged in; passwords have their own tests."""
+        name = name or f"the-{role}"
+        browser = self.app.test_client()
+        store = open_store(self.region.database)
+        try:
+            if operators.find_by_name(store.db, name) is None:
+                key = self.region.keys.desk
+                operators.add(store.db, key, name, Role(role), self.time, needs_second_factor=False)
+            token = logins.begin(store.db, operators.get_by_name(store.db, name).id, self.time)
+        finally:
+            store.close()
+        browser.set_cookie(LOGIN_COOKIE, token)
+        return browser
 
     # The line
 

@@ -25,6 +25,7 @@ ARGUMENTS = [
 SECONDS = 1000
 # A busy machine may take long over a page; only a real hang reaches this.
 PATIENCE = 120 * SECONDS
+PASSWORD = "four wet camels sing"
 # Words of two answers interleave on the screen, so each page must have been seen half-written.
 RECORD_LENGTHS = """() => {
   window.lengths = [];
@@ -76,8 +77,13 @@ def test_a_class_asks_and_the_region_counts(box: RealBox, chromium: Browser) -> 
     sent = box.json("sync", "run", "--early")
     facts = box.value("SELECT count(*) FROM event")
     assert sent["events"] == facts
-    region = chromium.new_page()
+    box.json("region", "operator", "add", "erlan", "--role", "viewer", "--prompt", typed=PASSWORD + "\n")
+    region = chromium.new_context().new_page()
     region.goto(box.url("region") + "/?lang=en")
+    region.fill("#name", "erlan")
+    region.fill("#password", PASSWORD)
+    region.click("main form button")
+    region.wait_for_selector("#events")
     assert str(facts) in re.findall(r"\d+", region.inner_text("main"))
     assert box.json("region", "report")["events"] == facts
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from sync.batch import SHA256_BYTES
@@ -36,13 +36,16 @@ from sync.errors import (
 )
 from sync.keys import vouch_for_nation_key, vouch_for_policy_key
 from sync.reply import read_question
-from sync.server import answers, inbox, national, pages, registry
+from sync.server import answers, inbox, national, pages, registry, web_access, web_context
 from sync.server.identity import Region
 from sync.server.inbox import sign_for
 from sync.server.openapi import describe_region
-from sync.server.store import Box, Store, open_store
-from sync.server.translation import LANGUAGES, PAGE_LANGUAGE, PROBLEM_LANGUAGE, Speaker, load_speakers
+from sync.server.people_pages import people
+from sync.server.store import Box, Store
+from sync.server.translation import LANGUAGES, PROBLEM_LANGUAGE, Speaker, load_speakers
 from sync.server.uploads import MAX_PIECE_BYTES, Uploads
+from sync.server.web_access import needs
+from sync.server.web_context import Door, show
 from sync.transport import KEYS_TYPE, PROBLEM_TYPE, REPLY_TYPE
 
 MAX_ENROLMENT_BYTES = 4096  # an honest request has about 300
@@ -52,11 +55,12 @@ UPLOADS_FOLDER = "uploads"
 UPLOADS_RETRY_SECONDS = 600
 
 _HEADERS = {
-    # No script at all, and styles only from our own file.
+    # No script at all, styles only from our own file, forms only to ourselves.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none';"
-    " form-action 'none'; frame-ancestors 'none'",
+    " form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # With `no-referrer` a browser would not say that a form comes from our own page.
+    "Referrer-Policy": "same-origin",
 }
 
 Clock = Callable[[], datetime]
@@ -72,9 +76,12 @@ def create_app(region: Region, clock: Clock = now) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_ENVELOPE_BYTES
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     speakers = load_speakers()
+    app.extensions[web_context.EXTENSION] = Door(region, clock, speakers)
+    web_access.guard(app)
+    app.register_blueprint(people)
     _add_machine_routes(app, region, clock)
     _add_upload_routes(app, region, clock)
-    _add_pages(app, region, speakers)
+    _add_pages(app, region)
     _add_answers_to_errors(app, speakers)
 
     @app.after_request
@@ -198,22 +205,18 @@ def _add_upload_routes(app: Flask, region: Region, clock: Clock) -> None:
         return _reply(reply)
 
 
-def _add_pages(app: Flask, region: Region, speakers: dict[str, Speaker]) -> None:
+def _add_pages(app: Flask, region: Region) -> None:
     @app.get("/")
-    def index() -> str:
-        speaker = speakers[_page_language()]
-        return render_template("index.html", **pages.page(region, _store(region), speaker))
+    @needs("viewer")
+    def index() -> Response:
+        return show("index.html", **pages.page(region, _store(region), web_context.speaker()))
 
 
 def _add_answers_to_errors(app: Flask, speakers: dict[str, Speaker]) -> None:
     def answer(error: SyncError) -> Response:
         if _wants_page():
-            speaker = speakers[_page_language()]
-            message, hint = speaker.explain(error)
-            page = render_template(
-                "problem.html", speaker=speaker, languages=LANGUAGES, message=message, hint=hint
-            )
-            return Response(page, error.status)
+            message, hint = web_context.speaker().explain(error)
+            return show("problem.html", error.status, message=message, hint=hint)
         response = jsonify(_problem(error, speakers))
         response.status_code = error.status
         response.content_type = PROBLEM_TYPE
@@ -263,14 +266,7 @@ def _problem(error: SyncError, speakers: dict[str, Speaker]) -> dict[str, object
 def _wants_page() -> bool:
     if request.path.startswith("/v1/"):
         return False
-    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
-
-
-def _page_language() -> str:
-    chosen = request.args.get("lang", "")
-    if chosen in LANGUAGES:
-        return chosen
-    return request.accept_languages.best_match(LANGUAGES) or PAGE_LANGUAGE
+    return web_access.wants_page()
 
 
 def _sender(region: Region) -> Box:
@@ -326,12 +322,9 @@ def _named(name: str) -> bytes:
     return bytes.fromhex(name)
 
 
-def _store(region: Region) -> Store:
+def _store(_region: Region) -> Store:
     """Return this request's own connection."""
-    if "store" not in g:
-        g.store = open_store(region.database)
-    store: Store = g.store
-    return store
+    return web_context.store()
 
 
 def _text(value: bytes) -> str:

@@ -33,6 +33,7 @@ from sync.server.identity import (
     name_nation_key,
     read_month_keys,
 )
+from sync.server.people_cli import audit_group, operator_group, token_group
 from sync.server.store import open_store
 from sync.server.supervision import show_life, tell_supervisor
 from sync.settings import RegionSettings
@@ -65,6 +66,10 @@ class HasRegionSettings(Protocol):
 def region_group(ctx: click.Context) -> None:
     """Receive what boxes send and count it."""
     ctx.obj = cast("HasRegionSettings", ctx.obj).region
+
+
+for group in (operator_group, token_group, audit_group):
+    region_group.add_command(group)
 
 
 @region_group.command("init")

@@ -18,6 +18,10 @@ WORDS: Mapping[str, str] = {
     "id": "INTEGER PRIMARY KEY",
     "bytes": "BLOB",
     "strict": "STRICT",
+    # A record that is only appended to (`sync/server/audit`).
+    "refusal": "BEGIN SELECT RAISE(ABORT, 'this record is only appended to'); END",
+    "define_refusal": "SELECT 1",
+    "refuse_truncate": "SELECT 1",
     "by_received_day": "STRICT",  # one file has no parts
     "brin": "",
     "brin_options": "",

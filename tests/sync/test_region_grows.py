@@ -75,6 +75,6 @@ def test_the_page_of_the_region_says_what_was_not_told(box: Box, region: RegionS
     box.sync()
     assert region.report()["by_kind"] == {"none": 1}
     for language, words in {"en": "too few learners", "kk": "оқушы тым аз", "ru": "мало учеников"}.items():
-        page = region.http.get(f"/?lang={language}").text
+        page = region.enter().get(f"/?lang={language}").text
         assert words in page
         assert "third_hint" not in page

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,12 @@ from sync import errors
 from sync.server.translation import KIND_WORDS, LANGUAGE_WORDS, REMARK_WORDS, load_speakers
 
 SERVER = Path(sync.server.__file__).parent
+# The modules whose sentences a page says.
+SPEAKING = (
+    "pages.py",
+    "people_pages.py",
+    "web_context.py",
+)
 FAMILY = [
     error
     for error in vars(errors).values()
@@ -20,11 +28,23 @@ FAMILY = [
 PLACES = re.compile(r"%\((\w+)\)[sd]")
 
 
+def said_by(file: Path) -> Iterator[str]:
+    """Find what a module marks with `N_` or lets a speaker say."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name in {"N_", "say"} and isinstance(node.args[0].value, str):
+            yield node.args[0].value
+
+
 def sentences() -> set[str]:
     found = {sentence for error in FAMILY for sentence in (error.message, error.hint)}
     for words in (KIND_WORDS, LANGUAGE_WORDS, REMARK_WORDS):
         found |= set(words.values())
-    for file in (*(SERVER / "templates").glob("*.html"), SERVER / "pages.py"):
+    for file in SPEAKING:
+        found |= set(said_by(SERVER / file))
+    for file in (SERVER / "templates").glob("*.html"):
         for double, single in re.findall(r"""speaker\.say\(\s*(?:"([^"]+)"|'([^']+)')""", file.read_text()):
             found.add(double or single)
     return found
