@@ -520,6 +520,7 @@ class RegionBusy(SyncError):
     key = "region_busy"
     message = N_("The region is busy.")
     hint = N_("The box keeps everything; try again later.")
+    status = 503
 
 
 class RegionRefused(SyncError):

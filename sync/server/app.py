@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, current_app, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from sync.batch import SHA256_BYTES
@@ -36,12 +36,15 @@ from sync.errors import (
 )
 from sync.keys import vouch_for_nation_key, vouch_for_policy_key
 from sync.reply import read_question
-from sync.server import answers, inbox, national, pages, registry, web_access, web_context
+from sync.server import answers, national, pages, registry, web_access, web_context
 from sync.server.identity import Region
 from sync.server.inbox import sign_for
+from sync.server.ingest import Ingest, Quota, no_quota
+from sync.server.metrics import RegionMetrics
 from sync.server.openapi import describe_region
 from sync.server.people_pages import people
 from sync.server.store import Box, Store
+from sync.server.stores import Stores
 from sync.server.translation import LANGUAGES, PROBLEM_LANGUAGE, Speaker, load_speakers
 from sync.server.uploads import MAX_PIECE_BYTES, Uploads
 from sync.server.web_access import needs
@@ -53,6 +56,9 @@ MAX_QUESTION_BYTES = 256  # an honest one has about 20
 MAX_HEADER_DIGITS = 9
 UPLOADS_FOLDER = "uploads"
 UPLOADS_RETRY_SECONDS = 600
+# PostgreSQL starts again in less; a full line is a few commits long.
+RETRY_SECONDS = 30
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _HEADERS = {
     # No script at all, styles only from our own file, forms only to ourselves.
@@ -70,9 +76,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(region: Region, clock: Clock = now) -> Flask:
-    """Return the WSGI application of one region."""
+def create_app(region: Region, clock: Clock = now, quota: Quota = no_quota) -> Flask:
+    """Return the WSGI application of one region. Whoever serves it closes `app.extensions["stores"]`."""
     app = Flask(__name__)
+    stores = app.extensions["stores"] = Stores()
+    metrics = RegionMetrics()
+    app.extensions["ingest"] = Ingest(region.keys, region.id, metrics, quota)
     app.config["MAX_CONTENT_LENGTH"] = MAX_ENVELOPE_BYTES
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     speakers = load_speakers()
@@ -82,7 +91,8 @@ def create_app(region: Region, clock: Clock = now) -> Flask:
     _add_machine_routes(app, region, clock)
     _add_upload_routes(app, region, clock)
     _add_pages(app, region)
-    _add_answers_to_errors(app, speakers)
+    _add_metrics(app, region, metrics)
+    _add_answers_to_errors(app, speakers, metrics)
 
     @app.after_request
     def harden(response: Response) -> Response:
@@ -97,7 +107,7 @@ def create_app(region: Region, clock: Clock = now) -> Flask:
     def close_store(_error: BaseException | None) -> None:
         store = g.pop("store", None)
         if store is not None:
-            store.close()
+            stores.give_back(store)
 
     return app
 
@@ -212,8 +222,15 @@ def _add_pages(app: Flask, region: Region) -> None:
         return show("index.html", **pages.page(region, _store(region), web_context.speaker()))
 
 
-def _add_answers_to_errors(app: Flask, speakers: dict[str, Speaker]) -> None:
+def _add_metrics(app: Flask, region: Region, metrics: RegionMetrics) -> None:
+    @app.get("/metrics")
+    def tell_metrics() -> Response:
+        return Response(metrics.text(_store(region).counted()), content_type=METRICS_TYPE)
+
+
+def _add_answers_to_errors(app: Flask, speakers: dict[str, Speaker], metrics: RegionMetrics) -> None:
     def answer(error: SyncError) -> Response:
+        metrics.refused(error)
         if _wants_page():
             message, hint = web_context.speaker().explain(error)
             return show("problem.html", error.status, message=message, hint=hint)
@@ -223,8 +240,9 @@ def _add_answers_to_errors(app: Flask, speakers: dict[str, Speaker]) -> None:
         response.headers["Vary"] = "Accept-Language"
         if isinstance(error, TooManyCodes):
             response.headers["Retry-After"] = str(error.params["wait_seconds"])
-        if isinstance(error, UploadsFull):
-            response.headers["Retry-After"] = str(UPLOADS_RETRY_SECONDS)
+        if error.status == 503:
+            seconds = UPLOADS_RETRY_SECONDS if isinstance(error, UploadsFull) else RETRY_SECONDS
+            response.headers["Retry-After"] = str(seconds)
         if isinstance(error, UploadOffsetWrong):
             response.headers["Upload-Offset"] = str(error.params["offset"])
         if isinstance(error, TokenRefused):
@@ -285,7 +303,8 @@ def _take(region: Region, box: Box, blob: bytes, now: datetime) -> bytes:
         # Promised already: what cannot be counted now waits for the next parcel.
         national.count_waiting(store, region.keys)
     else:
-        stored = inbox.receive(store, region.keys, region.id, box, blob, now)
+        ingest: Ingest = current_app.extensions["ingest"]
+        stored = ingest.take(store, box, blob, now)
     return answers.answer_receipts(store, region, box, stored.epoch, [stored.receipt], now)
 
 

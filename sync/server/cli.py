@@ -38,7 +38,11 @@ from sync.server.store import open_store
 from sync.server.supervision import show_life, tell_supervisor
 from sync.settings import RegionSettings
 
-THREADS = 8  # each opens one envelope in a few milliseconds; SQLite writes one at a time anyway
+# Those who wait for the same commit form a group (`ingest`); on PostgreSQL each may hold a connection,
+# and four workers stay below the hundred it has by default.
+THREADS = 24
+# Connections that wait for a thread; a balancer hears at once that it should ask another worker.
+WAITING_CONNECTIONS = 500
 # A box on a bad line may pause this long inside a request before its place is given away.
 IDLE_SECONDS = 60
 
@@ -249,8 +253,9 @@ def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: 
 
 
 @region_group.command("serve")
+@click.option("--share-port", is_flag=True, help="Let several of these answer on one port (PostgreSQL).")
 @click.pass_obj
-def serve_command(settings: RegionSettings) -> None:
+def serve_command(settings: RegionSettings, share_port: bool) -> None:
     """Receive batches until stopped."""
     region = get_region(settings)
     store = open_store(region.database)
@@ -259,7 +264,14 @@ def serve_command(settings: RegionSettings) -> None:
     finally:
         store.close()
     app = create_app(region)
-    server = wsgi.Server((settings.host, settings.port), app, numthreads=THREADS, timeout=IDLE_SECONDS)
+    server = wsgi.Server(
+        (settings.host, settings.port),
+        app,
+        numthreads=THREADS,
+        timeout=IDLE_SECONDS,
+        accepted_queue_size=WAITING_CONNECTIONS,
+        reuse_port=share_port,
+    )
 
     def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(0)
@@ -280,6 +292,7 @@ def serve_command(settings: RegionSettings) -> None:
     finally:
         # Waits for requests under way, so that nothing stored goes without its receipt.
         server.stop()
+        app.extensions["stores"].close()
 
 
 def _report_in_words(answer: dict[str, Any]) -> str:

@@ -3,22 +3,24 @@
 The rules (`judge`, `find_remarks`) are pure; `receive` applies them inside one
 transaction, so the ledger row and its events are there together or not at all,
 and a receipt is signed only for what is stored. The same envelope again gets
-the same receipt and counts nothing. Keeps out: HTTP, SQL.
+the same receipt and counts nothing. `receive` is made of three steps, so that many
+envelopes may share a transaction (`ingest`). Keeps out: HTTP, SQL.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import NoReturn
 
-from sync.batch import NO_PREVIOUS, Batch, unpack_rows
-from sync.envelope import open_envelope, recipients, verify_sender
+from sync.batch import NO_PREVIOUS, Batch, Columns, unpack_columns
+from sync.envelope import NationLetter, open_envelope, recipients, verify_sender
 from sync.errors import BatchFork, BatchMalformed, BoxNotApproved, BoxRevoked, RefusedEnvelope, UnknownBox
 from sync.keys import RegionKeys
 from sync.receipt import Receipt, sign_receipt
+from sync.server.neighbours import Neighbours
 from sync.server.store import Box, LedgerRow, Store
 
 
@@ -72,75 +74,129 @@ def claimed_place(keys: RegionKeys, region_id: bytes, blob: bytes) -> tuple[byte
         return b"", b"", 0
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """An envelope whose sender is proven and whose rows were read; nothing of it is stored yet."""
+
+    sender: Box
+    batch: Batch
+    blob_id: bytes
+    sha256: bytes
+    events: Columns
+    nation: NationLetter | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of an arrival inside a transaction that is not committed yet."""
+
+    arrival: Arrival
+    verdict: Verdict
+    row: LedgerRow | None  # what is stored under its number, now or before
+
+
 def receive(
     store: Store, keys: RegionKeys, region_id: bytes, sender: Box | None, blob: bytes, now: datetime
 ) -> Stored:
     """Store an envelope once. Without a sender (on a stick there is no token) the name inside counts;
     either way only the signature proves it."""
+    arrival = read_arrival(keys, region_id, sender or store.find_box_by_kid, blob)
+    hold_unapproved(store, arrival, blob, now)
+    with store.transaction():
+        kept = keep_all(store, [arrival], now)
+    return promise(kept[0], keys)
+
+
+def read_arrival(
+    keys: RegionKeys, region_id: bytes, sender: Box | Callable[[bytes], Box | None], blob: bytes
+) -> Arrival:
+    """Open an envelope and prove its sender: the work that needs no database. The sender is known, or
+    looked up by the name inside."""
     opened = open_envelope(blob, keys.find_opening(recipients(blob)), region_id)
-    known = sender or store.find_box_by_kid(opened.claimed_kid)
+    known = sender if isinstance(sender, Box) else sender(opened.claimed_kid)
     if known is None or opened.claimed_kid != known.kid:
         raise UnknownBox
     if known.is_revoked:
         raise BoxRevoked
-    sender = known
-    batch = verify_sender(opened, sender.device_key)
-    events = unpack_rows(batch.payload)
-    if len(events) != batch.events:
+    batch = verify_sender(opened, known.device_key)
+    events = unpack_columns(batch.payload)
+    if events.count != batch.events:
         raise BatchMalformed
-    sha256 = hashlib.sha256(blob).digest()
-    if not sender.is_approved:
-        _hold(store, sender, sha256, blob, now)
-    with store.transaction():
-        store.touch_box(sender, now)
-        stored = store.find_ledger_row(sender, batch.epoch, batch.seq)
-        verdict = judge(stored, sha256)
-        if verdict is Verdict.FORK:
-            store.add_remark(sender, batch.epoch, batch.seq, REMARK_FORK, sha256, now)
-        if verdict is Verdict.NEW:
-            stored = _ledger_row(store, sender, batch, opened.blob_id, sha256, now)
-            store.add_batch(sender, stored, events)
-            if opened.nation is not None:
-                # Not ours to open: it goes on as it came.
-                store.add_nation_letter(sender, batch.epoch, batch.seq, opened.nation.to_bytes())
-            before = store.find_ledger_row(sender, batch.epoch, batch.seq - 1)
-            after = store.find_ledger_row(sender, batch.epoch, batch.seq + 1)
-            remarks = find_remarks(stored, before, after)
-            if store.has_other_epoch(sender, batch.epoch):
-                remarks.append(REMARK_EPOCH)
-            for remark in remarks:
-                store.add_remark(sender, batch.epoch, batch.seq, remark, sha256, now)
-    # The alarm is committed by now; raising earlier would have rolled it back.
-    if stored is None or verdict is Verdict.FORK:
+    return Arrival(known, batch, opened.blob_id, hashlib.sha256(blob).digest(), events, opened.nation)
+
+
+def keep_all(store: Store, arrivals: Sequence[Arrival], now: datetime) -> list[Kept]:
+    """Store what is new, in the caller's transaction: it is there when that is committed, not before."""
+    around = store.neighbours([(one.sender.id, one.batch.epoch, one.batch.seq) for one in arrivals])
+    kept = [_judged(around, arrival, now) for arrival in arrivals]
+    new = [(one.arrival, one.row) for one in kept if one.verdict is Verdict.NEW and one.row is not None]
+    store.touch_boxes((arrival.sender for arrival in arrivals), now)
+    store.add_batches([(arrival.sender, row, arrival.events) for arrival, row in new])
+    for arrival, row in new:
+        if arrival.nation is not None:
+            # Not ours to open: it goes on as it came.
+            store.add_nation_letter(arrival.sender, row.epoch, row.seq, arrival.nation.to_bytes())
+        for remark in _remarks(around, arrival.sender, row):
+            store.add_remark(arrival.sender, row.epoch, row.seq, remark, row.sha256, now)
+    for one in kept:
+        if one.verdict is Verdict.FORK:
+            batch, sha256 = one.arrival.batch, one.arrival.sha256
+            store.add_remark(one.arrival.sender, batch.epoch, batch.seq, REMARK_FORK, sha256, now)
+    return kept
+
+
+def promise(kept: Kept, keys: RegionKeys) -> Stored:
+    """Sign the receipt of what is committed; the alarm of a fork is committed by now as well."""
+    if kept.row is None or kept.verdict is Verdict.FORK:
         raise BatchFork
-    return Stored(sender, batch.epoch, sign_for(stored, sender, keys))
+    sender = kept.arrival.sender
+    return Stored(sender, kept.row.epoch, sign_for(kept.row, sender, keys))
 
 
 # A term of a box that nobody approves; past that its envelopes stay with it alone.
 MAX_HELD = 100
 
 
-def _hold(store: Store, sender: Box, sha256: bytes, blob: bytes, now: datetime) -> NoReturn:
+def hold_unapproved(store: Store, arrival: Arrival, blob: bytes, now: datetime) -> None:
     """Keep a genuine envelope for the day an operator approves its box. No receipt: the box keeps it, too."""
+    sender = arrival.sender
+    if sender.is_approved:
+        return
     if store.count_held(sender) < MAX_HELD:
-        store.hold(sender, sha256, blob, now)
+        store.hold(sender, arrival.sha256, blob, now)
     store.touch_box(sender, now)
     raise BoxNotApproved
 
 
-def _ledger_row(
-    store: Store, sender: Box, batch: Batch, blob_id: bytes, sha256: bytes, now: datetime
-) -> LedgerRow:
+def _judged(around: Neighbours, arrival: Arrival, now: datetime) -> Kept:
+    sender, batch = arrival.sender, arrival.batch
+    stored = around.find(sender, batch.epoch, batch.seq)
+    verdict = judge(stored, arrival.sha256)
+    if verdict is Verdict.NEW:
+        stored = _ledger_row(arrival, around.contiguous_high(sender, batch.epoch, coming=batch.seq), now)
+        around.add(sender, stored)
+    return Kept(arrival, verdict, stored)
+
+
+def _remarks(around: Neighbours, sender: Box, row: LedgerRow) -> list[str]:
+    before = around.find(sender, row.epoch, row.seq - 1)
+    after = around.find(sender, row.epoch, row.seq + 1)
+    remarks = find_remarks(row, before, after)
+    return [*remarks, REMARK_EPOCH] if around.has_other_epoch(sender, row.epoch) else remarks
+
+
+def _ledger_row(arrival: Arrival, contiguous_high: int, now: datetime) -> LedgerRow:
+    batch = arrival.batch
     return LedgerRow(
         epoch=batch.epoch,
         seq=batch.seq,
         lo=batch.lo,
         hi=batch.hi,
-        blob_id=blob_id,
-        sha256=sha256,
+        blob_id=arrival.blob_id,
+        sha256=arrival.sha256,
         previous_sha256=batch.previous_sha256,
         clock_quality=batch.clock_quality,
-        contiguous_high=store.contiguous_high(sender, batch.epoch, coming=batch.seq),
+        contiguous_high=contiguous_high,
         # A receipt tells whole seconds, and a repeated one must tell the same.
         received_at=now.replace(microsecond=0),
     )

@@ -10,6 +10,21 @@ from sync.transport import ENVELOPE_TYPE, KEYS_TYPE, PIECE_TYPE, PROBLEM_TYPE, Q
 
 def describe_region() -> dict[str, Any]:
     """Return the document /openapi.json answers."""
+    return _with_busy(_document())
+
+
+def _with_busy(document: dict[str, Any]) -> dict[str, Any]:
+    """Whatever asks the database may meet one that starts again, or a full line."""
+    for path, item in document["paths"].items():
+        if path == "/openapi.json":
+            continue
+        for operation in item.values():
+            if isinstance(operation, dict):
+                operation["responses"].setdefault("503", _BUSY)
+    return document
+
+
+def _document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
@@ -32,6 +47,13 @@ def describe_region() -> dict[str, Any]:
                 "patch": _continue_upload(),
             },
             "/health": {"get": _health()},
+            "/metrics": {
+                "get": {
+                    "operationId": "metrics",
+                    "summary": "Figures for Prometheus: of this worker, and of what is stored",
+                    "responses": {"200": {"description": "Numbers only", "content": {"text/plain": {}}}},
+                }
+            },
             "/openapi.json": {
                 "get": {
                     "operationId": "describe",
@@ -198,6 +220,10 @@ def _problem(description: str) -> dict[str, Any]:
     return {"description": description, "content": {PROBLEM_TYPE: {"schema": schema}}}
 
 
+_BUSY = {
+    **_problem("Nothing was stored; the same may come again"),
+    "headers": {"Retry-After": {"schema": {"type": "string"}}},
+}
 _REPLY = {"description": "The region's reply (docs/envelope.md)", "content": {REPLY_TYPE: {}}}
 _TEXT = {"type": "string"}
 _BASE64 = {"type": "string", "contentEncoding": "base64"}

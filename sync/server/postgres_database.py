@@ -65,6 +65,15 @@ _OPTIONS = (
 )
 
 
+# A cable that was pulled out is noticed in half a minute, not in two hours.
+_LINE: Mapping[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
 class _NumberLoader(Loader):
     """Sums of whole numbers are whole numbers, as in SQLite."""
 
@@ -76,15 +85,23 @@ class _NumberLoader(Loader):
 def open_postgres(address: str) -> PostgresDatabase:
     """Connect for the calling thread; the caller closes it."""
     with _translated_faults():
-        connection = psycopg.connect(
-            address,
-            autocommit=True,  # nothing begins a transaction behind our back
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            options=_OPTIONS,
-            application_name="sandyq-region",
-        )
+        return PostgresDatabase(address, _connect(address))
+
+
+_Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def _connect(address: str) -> _Connection:
+    connection = psycopg.connect(
+        address,
+        autocommit=True,  # nothing begins a transaction behind our back
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        options=_OPTIONS,
+        application_name="sandyq-region",
+        **_LINE,
+    )
     connection.adapters.register_loader("numeric", _NumberLoader)
-    return PostgresDatabase(connection)
+    return connection
 
 
 class PostgresDatabase:
@@ -92,8 +109,9 @@ class PostgresDatabase:
 
     dialect: Literal["sqlite", "postgresql"] = "postgresql"
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    def __init__(self, address: str, connection: _Connection) -> None:
         self.connection = connection
+        self._address = address
         self._partitions: set[tuple[str, str]] = set()
 
     @property
@@ -106,11 +124,23 @@ class PostgresDatabase:
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with _translated_faults():
-            return self.connection.execute(_dollars(sql), params).fetchall()
+            return self._asked(sql, params).fetchall()
 
     def row(self, sql: str, params: Sequence[object] = ()) -> tuple[Any, ...] | None:
         with _translated_faults():
-            return self.connection.execute(_dollars(sql), params).fetchone()
+            return self._asked(sql, params).fetchone()
+
+    def _asked(self, sql: str, params: Sequence[object]) -> psycopg.Cursor[tuple[Any, ...]]:
+        """A connection that was kept may belong to a server that was restarted since: what only
+        reads, and is in no transaction, is asked again on a new one."""
+        may_repeat = not self._is_inside and sql.lstrip().upper().startswith(("SELECT", "WITH"))
+        try:
+            return self.connection.execute(_dollars(sql), params)
+        except psycopg.OperationalError:
+            if not may_repeat or not self.connection.closed:
+                raise
+        self.connection = _connect(self._address)
+        return self.connection.execute(_dollars(sql), params)
 
     def execute(self, sql: str, params: Sequence[object] = ()) -> int:
         with _translated_faults():

@@ -17,7 +17,7 @@ from sync.event import Span
 from sync.generalise import K
 from sync.server.database import RegionDatabase, Row
 from sync.server.equity import MEASURES, Measure, Told, effective_part, effective_rows, place_of, rounded_down
-from sync.server.schema import EVENT_FIELDS
+from sync.server.event_rows import EVENT_FIELDS
 from sync.server.threshold import LEARNERS_OF_BARE, Block, Circle, learners_of, may_tell
 
 # A batch waits at most a week on its box; a stick travels about as long.

@@ -17,6 +17,7 @@ from sync.batch import RULES
 from sync.event import HexPrefix, OneOf
 from sync.server import nation_tables, people_tables, rollup_tables, takeover
 from sync.server.database import RegionDatabase
+from sync.server.event_rows import EVENT_FIELDS
 from sync.server.sqlite_database import SqliteDatabase
 
 
@@ -28,11 +29,6 @@ class Migration:
     forward: tuple[str, ...]
     back: tuple[str, ...]
 
-
-# One column for every field that may leave a box. A field declared since the last start gets its
-# column when the store is migrated: nobody has to say twice what may leave.
-EVENT_FIELDS = tuple(sorted(RULES))
-EVENT_BEGINS = ("box_id", "epoch", "seq", "number", "received_day", "kind", "session", "day", "span")
 
 _REGION = Migration(
     "r001_region",
@@ -77,6 +73,7 @@ _REGION = Migration(
         """,
         "CREATE INDEX ledger_by_sha256 ON ledger (box_id, sha256)",
         "CREATE INDEX ledger_by_number ON ledger (number)",
+        "CREATE INDEX ledger_by_high ON ledger (box_id, epoch, contiguous_high)",
         # No foreign key: ledger row and events are written by one method in one transaction, and old
         # days of events go while the ledger stays.
         """
@@ -192,6 +189,7 @@ def _pending(db: RegionDatabase, wanted: tuple[Migration, ...]) -> list[Migratio
 
 
 def _missing_fields(db: RegionDatabase) -> list[str]:
+    """A field declared since the last start gets its column: nobody says twice what may leave."""
     there = db.columns("event")
     return [name for name in EVENT_FIELDS if name not in there]
 

@@ -16,7 +16,8 @@ from sync.keys import SecretKey
 from sync.server.database import RegionDatabase
 from sync.server.identity import Region
 from sync.server.roles import Need, Role, may
-from sync.server.store import Store, open_store
+from sync.server.store import Store
+from sync.server.stores import Stores
 from sync.server.translation import LANGUAGES, PAGE_LANGUAGE, Speaker
 
 EXTENSION = "sandyq_region"
@@ -56,9 +57,10 @@ def key() -> SecretKey:
 
 
 def store() -> Store:
-    """Return this request's own connection; `app` closes it."""
+    """Return this request's own connection; `app` gives it back."""
     if "store" not in g:
-        g.store = open_store(door().region.database)
+        stores: Stores = current_app.extensions["stores"]
+        g.store = stores.take(door().region.database)
     found: Store = g.store
     return found
 

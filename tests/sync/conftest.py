@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def postgres() -> Iterator[Postgres]:
 def region_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind: a test that takes it runs on both."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/region-home/region/region.sqlite"
+        return f"sqlite:///{tmp_path}/region.sqlite"
     server: Postgres = request.getfixturevalue("postgres")
     return server.new_database()
 
@@ -37,20 +38,28 @@ def region(tmp_path: Path) -> RegionSimulator:
 
 
 @pytest.fixture
-def either_region(tmp_path: Path, region_address: str) -> RegionSimulator:
+def either_region(tmp_path: Path, region_address: str) -> Iterator[RegionSimulator]:
     """The region on each of the two databases."""
-    return RegionSimulator(tmp_path / "region-home", region_address)
+    simulator = RegionSimulator(tmp_path / "region-home", region_address)
+    yield simulator
+    simulator.app.extensions["stores"].close()
 
 
 @pytest.fixture
 def make_box(tmp_path: Path, region: RegionSimulator) -> Callable[[str], Box]:
-    def make(name: str) -> Box:
-        settings = SyncSettings(home=tmp_path / name)
-        with region.serve() as url:
-            enrolment = client.enrol(settings, url, region.code())
-        return Box(settings, region, enrolment, ensure_device_key(settings.home))
+    return partial(enrolled_box, tmp_path, region)
 
-    return make
+
+@pytest.fixture
+def make_either_box(tmp_path: Path, either_region: RegionSimulator) -> Callable[[str], Box]:
+    return partial(enrolled_box, tmp_path, either_region)
+
+
+def enrolled_box(folder: Path, region: RegionSimulator, name: str) -> Box:
+    settings = SyncSettings(home=folder / name)
+    with region.serve() as url:
+        enrolment = client.enrol(settings, url, region.code())
+    return Box(settings, region, enrolment, ensure_device_key(settings.home))
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def test_unexpected_fault_is_answered_and_names_no_secret(
     def fail(*_args: object) -> bytes:
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr("sync.server.inbox.receive", fail)
+    monkeypatch.setattr("sync.server.inbox.read_arrival", fail)
     answer = region.http.post(
         "/v1/batches", data=b"payload-canary", headers={"Authorization": f"Bearer {box.enrolment.token}"}
     )

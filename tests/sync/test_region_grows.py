@@ -8,7 +8,7 @@ from pathlib import Path
 from sync.anonymise import LeavingRow
 from sync.database import open_database
 from sync.event import KINDS, Event, Span
-from sync.server.schema import EVENT_FIELDS
+from sync.server.event_rows import EVENT_FIELDS
 from sync.server.sqlite_database import SqliteDatabase
 from sync.server.store import LedgerRow, Store
 from sync.server.takeover import migrations

@@ -256,9 +256,9 @@ def test_full_disk_is_named_and_loses_nothing(
 def test_region_with_a_full_disk_promises_nothing(
     box: Box, region: RegionSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sync.server import store as store_module
+    from sync.server import sqlite_database
 
-    real_open = store_module.open_database
+    real_open = sqlite_database.open_database
 
     def open_on_full_disk(path: Path) -> object:
         db = real_open(path)
@@ -266,7 +266,7 @@ def test_region_with_a_full_disk_promises_nothing(
         db.execute(f"PRAGMA max_page_count = {pages}")
         return db
 
-    monkeypatch.setattr(store_module, "open_database", open_on_full_disk)
+    monkeypatch.setattr(sqlite_database, "open_database", open_on_full_disk)
     box.ask(times=400)
     with pytest.raises(Exception, match="507"):
         box.sync()
