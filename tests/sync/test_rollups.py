@@ -21,7 +21,7 @@ LATER = datetime(2026, 12, 1, 2, tzinfo=UTC)
 @pytest.fixture
 def store(region_address: str) -> Iterator[Store]:
     if region_address.startswith("sqlite:///"):
-        Path(region_address.removeprefix("sqlite:///")).parent.mkdir(parents=True)
+        Path(region_address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     opened = open_store(region_address)
     opened.migrate()
     yield opened
