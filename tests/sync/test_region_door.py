@@ -202,7 +202,9 @@ def test_openapi_is_valid_and_names_every_route(region: RegionSimulator) -> None
     validate(document)
     assert document["openapi"].startswith("3.1")
     rules = {rule.rule for rule in region.app.url_map.iter_rules()}
-    rules = {rule for rule in rules if rule.startswith("/v1/") or rule in {"/health", "/openapi.json"}}
+    rules = {
+        rule for rule in rules if rule.startswith("/v1/") or rule in {"/health", "/metrics", "/openapi.json"}
+    }
     assert set(document["paths"]) == {rule.replace("<", "{").replace(">", "}") for rule in rules}
 
 

@@ -267,7 +267,7 @@ def test_the_whole_walk_is_the_same(
     report = either_region.report()
     assert (report["events"], report["batches"]) == (20, 1)
     assert report["boxes"][0]["remarks"] == []
-    page = either_region.http.get("/", headers={"Accept": "text/html", "Accept-Language": "en"})
+    page = either_region.enter().get("/?lang=en")
     assert page.status_code == 200
     assert box.enrolment.box_label in page.text
     figures = either_region.http.get("/metrics").text
