@@ -1,7 +1,6 @@
 """Put the classroom's pages together: one factory, everything they need handed in."""
 
 from datetime import datetime
-from importlib.metadata import version
 
 from flask import Flask, Response, request
 from jinja2 import StrictUndefined
@@ -30,23 +29,13 @@ from appliance.web import (
     tasks,
     teacher,
 )
-from appliance.web.context import LANGUAGE_COOKIE, BoxRequest, Services
+from appliance.web.context import LANGUAGE_COOKIE, SECURITY_HEADERS, VERSION, BoxRequest, Services
 
 # A question is at most 2,000 characters; 256 KiB still reaches the page that says so kindly, and
 # bounds what one browser can make the box hold.
 MAX_BODY_BYTES = 256 * 1024
 # A year: the choice of a language is no secret and should not be asked again next term.
 LANGUAGE_SECONDS = 365 * 24 * 3600
-VERSION = version("sandyq")
-SECURITY_HEADERS = {
-    # No inline script or style anywhere, so that a name or an answer can never become one.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "media-src 'self'; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 
 def create_app(services: Services) -> Flask:

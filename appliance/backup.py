@@ -8,7 +8,6 @@ is in it: a backup lets nobody send in this school's name (decision 0047).
 
 import errno
 import fcntl
-import json
 import os
 import secrets
 import shutil
@@ -20,7 +19,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from appliance import backup_book, backup_file, backup_folder, deleted_marks, deletion, soundness
+from appliance import backup_book, backup_file, backup_folder, deleted_marks, deletion, discovery, soundness
 from appliance.backup_book import Proof
 from appliance.backup_file import SETTINGS, Manifest
 from appliance.backup_folder import DATABASE
@@ -209,7 +208,7 @@ def _snapshot(settings: Settings, work: Path, say: Say) -> Manifest:
         return Manifest(
             made_at=(moment.at or datetime.now(UTC)).replace(microsecond=0),
             clock_quality=moment.quality.name.lower(),
-            box=_box_name(settings.home),
+            box=discovery.box_name(settings.home),
             software=version("sandyq"),
             migrations=tuple(sorted(applied_migrations(db))),
             classes=db.table("school_class").count,
@@ -272,11 +271,3 @@ def _room_kept(size: int) -> Iterator[None]:
 def _verify_room_here(folder: Path, size: int) -> None:
     if shutil.disk_usage(folder).free < size:
         raise BackupNoRoomHere(megabytes=-(-size // backup_folder.MEGABYTE))
-
-
-def _box_name(home: Path) -> str:
-    """Return the name that first boot gave, or a plain one before it did."""
-    try:
-        return str(json.loads((home / "box.json").read_bytes())["name"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "sandyq-box"

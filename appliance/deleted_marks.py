@@ -27,6 +27,10 @@ def read(folder: Path) -> set[str]:
     return {one for one in texts if _MARK.fullmatch(one)}
 
 
+def read_at_home(home: Path) -> set[str]:
+    return read(home / backup_book.FOLDER)
+
+
 def add_at_home(home: Path, marks: set[str]) -> None:
     """Put marks beside the backups on the box itself."""
     folder = home / backup_book.FOLDER

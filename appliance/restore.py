@@ -84,12 +84,13 @@ def restore(settings: Settings, found: Found, wish: Wish, marks: set[str]) -> Re
     """
     try:
         with database.sole_server(settings.home):
-            return _restore(settings, found, wish, marks)
+            return exchange(settings, found, wish, marks)
     except AlreadyRunning as error:
         raise PagesRunning from error
 
 
-def _restore(settings: Settings, found: Found, wish: Wish, marks: set[str]) -> Restoring:
+def exchange(settings: Settings, found: Found, wish: Wish, marks: set[str]) -> Restoring:
+    """The same for who holds the state folder already, as the pages do when they show the rescue page."""
     finish_exchange(settings)
     present = _look_at_present(settings)
     if present.has_classes and not wish.replaces_classes:

@@ -6,15 +6,19 @@ A door: it reads settings and builds objects, and stops them in the right order 
 import ctypes
 import ipaddress
 import logging
+import os
 import signal
+import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Any
 
 from cheroot import wsgi
 
-from appliance import access, database, deletion, discovery
+from appliance import access, database, deleted_marks, deletion, discovery, restore, soundness
 from appliance.app import create_app
 from appliance.assistant import Assistant
 from appliance.box_codes import find_codes, note_set_up
@@ -23,12 +27,16 @@ from appliance.errors import PortTaken
 from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
 from appliance.replay import Replays
+from appliance.rescue_offer import Offer
+from appliance.restore import Wish
 from appliance.settings import Settings
 from appliance.web.context import Services
+from appliance.web.rescue import create_rescue_app
 from models.engine_key import ensure_engine_key
 from models.errors import ModelsError
 from models.store import Store
 from models.supervision import answers, show_life, tell_supervisor
+from sync.errors import DatabaseDamaged
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +74,10 @@ def serve_web(settings: Settings) -> None:
     _share_heaps()
     sys.setswitchinterval(THREAD_TURN_SECONDS)
     with database.sole_server(settings.home):
-        database.prepare(settings.sync.database_path)
-        _finish_deletions(settings)
-        _finish_set_up(settings)
-        services = _services(settings)
+        house = _House(settings)
         server = _Server(
             (settings.web.host, settings.web.port),
-            create_app(services),
+            house,
             numthreads=HTTP_THREADS,
             shutdown_timeout=STOP_SECONDS,
             # Also for the socket that systemd hands over: cheroot listens on it anew.
@@ -84,8 +89,7 @@ def serve_web(settings: Settings) -> None:
             raise PortTaken(port=settings.web.port) from error
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
-        services.assistant.start()
-        services.presence.open()
+        house.start()
         try:
             log.info("pages at http://%s:%d", settings.web.host, server.bind_addr[1])
             tell_supervisor("READY=1")
@@ -96,10 +100,88 @@ def serve_web(settings: Settings) -> None:
             tell_supervisor("STOPPING=1")
             log.info("stopping")
         finally:
-            services.assistant.close()
-            services.replays.close()
-            services.presence.close()
+            house.close()
             server.stop()
+
+
+class _House:
+    """What stands behind the port: the classroom, or the rescue page until its database is good again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._services: Services | None = None
+        # A box that serves only itself has nothing to announce.
+        self._presence = discovery.Presence(
+            discovery.box_name(settings.home),
+            settings.web.port,
+            is_announced=not _is_loopback(settings.web.host),
+        )
+        self._look: subprocess.Popen[bytes] | None = None
+        # An exchange that a power cut stopped comes first: until it is done there may be no file.
+        restore.finish_exchange(settings)
+        self._app: Callable[..., Iterable[bytes]] = (
+            self._classroom() if _is_database_good(settings) else self._rescue()
+        )
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return self._app(environ, start_response)
+
+    def start(self) -> None:
+        """Begin to answer and to be found."""
+        if self._services is not None:
+            self._services.assistant.start()
+        self._presence.open()
+
+    def close(self) -> None:
+        if self._look is not None and self._look.poll() is None:
+            self._look.terminate()
+            self._look.wait()
+        if self._services is not None:
+            self._services.assistant.close()
+            self._services.replays.close()
+        self._presence.close()
+
+    def _classroom(self) -> Callable[..., Iterable[bytes]]:
+        database.prepare(self._settings.sync.database_path)
+        _finish_deletions(self._settings)
+        _finish_set_up(self._settings)
+        self._services = _services(self._settings, self._presence)
+        return create_app(self._services)
+
+    def _rescue(self) -> Callable[..., Iterable[bytes]]:
+        """Show the rescue page, and let another process find the newest good backup meanwhile."""
+        log.error("the database is damaged; the pages offer the newest good backup")
+        soundness.note_damage(self._settings.home)
+        self._look = subprocess.Popen(
+            [sys.executable, "-m", "appliance.stage"],
+            env=os.environ | {"SANDYQ_HOME": str(self._settings.home)},
+            stdin=subprocess.DEVNULL,
+        )
+        look = self._look
+        return create_rescue_app(
+            self._settings.home, self._settings.language, lambda: look.poll() is None, self._restore
+        )
+
+    def _restore(self, offer: Offer) -> None:
+        """Put the offered backup in place and open the classroom on it, without another start."""
+        marks = set(offer.marks) | deleted_marks.read_at_home(self._settings.home)
+        # The teacher saw its day on the page: also an old one is better than none.
+        restore.exchange(self._settings, offer.found, Wish(replaces_classes=True, takes_old=True), marks)
+        self._app = self._classroom()
+        if self._services is not None:
+            self._services.assistant.start()
+
+
+def _is_database_good(settings: Settings) -> bool:
+    """A quick look; what the night's full check has found counts as well."""
+    path = settings.sync.database_path
+    if soundness.is_damage_noted(settings.home) or soundness.is_damaged(path):
+        return False
+    try:
+        database.prepare(path)
+    except DatabaseDamaged:
+        return False
+    return True
 
 
 def _share_heaps() -> None:
@@ -122,7 +204,7 @@ def _finish_set_up(settings: Settings) -> None:
             note_set_up(settings.home)
 
 
-def _services(settings: Settings) -> Services:
+def _services(settings: Settings, presence: discovery.Presence) -> Services:
     board = LiveBoard()
     client = _engine_client(settings)
     guard = ExamGuard(settings.home, client)
@@ -143,12 +225,7 @@ def _services(settings: Settings) -> Services:
         ),
         board=board,
         guard=guard,
-        # A box that serves only itself has nothing to announce.
-        presence=discovery.Presence(
-            discovery.box_name(settings.home),
-            settings.web.port,
-            is_announced=not _is_loopback(settings.web.host),
-        ),
+        presence=presence,
         port=settings.web.port,
         has_portal=settings.web.portal,
         replays=Replays(client),

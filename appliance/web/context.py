@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import cast
@@ -30,6 +31,17 @@ MAX_FIELDS = 80
 MAX_UPLOAD_BYTES = 3 * 1024 * 1024
 LOGIN_COOKIE = "sandyq_login"
 LANGUAGE_COOKIE = "sandyq_language"
+
+VERSION = version("sandyq")
+SECURITY_HEADERS = {
+    # No inline script or style anywhere, so that a name or an answer can never become one.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "media-src 'self'; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
 
 @dataclass(frozen=True)
