@@ -28,6 +28,7 @@ COMMANDS = {
     "engine": ("models.cli", "engine_group"),
     "exam": ("appliance.exam_cli", "exam_group"),
     "first-boot": ("provisioning.cli", "first_boot_command"),
+    "image": ("provisioning.image_cli", "image_group"),
     "join-region": ("provisioning.cli", "join_region_command"),
     "models": ("models.cli", "models_group"),
     "region": ("sync.server.cli", "region_group"),

@@ -20,6 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import llama_cpp.llama_cpp as llama
 import numpy as np
 import numpy.typing as npt
+from llama_cpp import _ggml
 
 from models.errors import (
     AnswerFailed,
@@ -272,6 +273,19 @@ if hasattr(_C, "mallopt"):
     _C.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
+def _load_processor_library() -> None:
+    """Load the best of several libraries for this processor, where the engine was built with several.
+
+    A machine that builds its own engine has one, linked; an image has one for each kind of processor
+    (provisioning/image_engine), and llama.cpp then starts without any.
+    """
+    ggml = _ggml.libggml
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    if ggml.ggml_backend_dev_count() == 0:
+        folder = str(_ggml.libggml_base_path).encode()
+        ggml.ggml_backend_load_all_from_path(ctypes.c_char_p(folder))
+
+
 class LlamaEngine:
     def __init__(
         self,
@@ -290,6 +304,7 @@ class LlamaEngine:
         """
         llama.llama_log_set(_log, None)
         llama.llama_backend_init()
+        _load_processor_library()
         _recent_errors.clear()
         self._name = name
         self._abort_flag = ctypes.create_string_buffer(2)

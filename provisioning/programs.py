@@ -26,10 +26,7 @@ class Workshop:
 
     folder: Path
     epoch: int
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "build.log"
+    log: Path
 
     def run(self, *command: str | Path, typed: str = "", environment: Mapping[str, str] | None = None) -> str:
         """Run a program to its end and return what it said on standard output."""

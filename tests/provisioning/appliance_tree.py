@@ -12,14 +12,19 @@ from pathlib import Path
 import pytest
 
 from provisioning.boards import VM
+from provisioning.image import finish_tree, put_model
+from provisioning.image_disk import make_disk
+from provisioning.image_product import install_product
 from provisioning.image_system import make_system
+from provisioning.layouts import layout_for
 from provisioning.programs import SYSTEM_PATH, Workshop
+from tests.real_model import MODEL_NAME
 
 # A moment all files of the image are dated by; any will do, it only must not move.
 EPOCH = 1_764_000_000
-TMPFS_SIZE = "6g"
+TMPFS_SIZE = "10g"
 
-NEEDED = ("mmdebstrap", "mount", "umount")
+NEEDED = ("mmdebstrap", "mount", "umount", "chroot", "sfdisk", "mke2fs", "mkfs.vfat", "mcopy", "g++")
 
 
 def missing_tools(*names: str) -> list[str]:
@@ -49,7 +54,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     mount = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_SIZE},mode=755", "tmpfs", str(folder)]
     subprocess.run(mount, check=True)
     try:
-        yield Workshop(folder, EPOCH)
+        yield Workshop(folder, EPOCH, folder / "build.log")
     finally:
         # Lazy: a machine that a failed test left behind must not keep the run from ending.
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
@@ -60,4 +65,19 @@ def appliance_tree(workshop: Workshop) -> Path:
     """The root of a box, as `sandyq image build` makes it for a virtual machine."""
     tree = workshop.folder / "root"
     make_system(tree, VM, workshop)
+    install_product(tree, VM, workshop)
+    # Dates and name, and the search for secrets: a find ends the run here.
+    finish_tree(tree, VM, workshop)
     return tree
+
+
+@pytest.fixture(scope="session")
+def appliance_image(appliance_tree: Path, workshop: Workshop, real_model_home: Path) -> Path:
+    """The disk image of that tree, with the real model on it; read only, like the tree."""
+    home = workshop.folder / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SANDYQ_HOME", str(real_model_home))
+        put_model(home, MODEL_NAME)
+    image = workshop.folder / "sandyq-vm.img"
+    make_disk(appliance_tree, home, VM, layout_for("vm"), image, workshop)
+    return image

@@ -71,7 +71,7 @@ def test_an_archive_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: p
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin_folder}:/usr/bin:/bin")
     with pytest.raises(ArchiveUnreachable) as caught:
-        image_system.make_system(tmp_path / "root", RPI, Workshop(tmp_path, 0))
+        image_system.make_system(tmp_path / "root", RPI, Workshop(tmp_path, 0, tmp_path / "log"))
     assert "archive.raspberrypi.com" in str(caught.value)
     assert "rpi" in str(caught.value)
 
@@ -84,7 +84,7 @@ def test_another_failure_keeps_its_own_words(tmp_path: Path, monkeypatch: pytest
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{bin_folder}:/usr/bin:/bin")
     with pytest.raises(BuildStepFailed, match="no space left"):
-        image_system.make_system(tmp_path / "root", VM, Workshop(tmp_path, 0))
+        image_system.make_system(tmp_path / "root", VM, Workshop(tmp_path, 0, tmp_path / "log"))
 
 
 # --- The built system ---
@@ -95,6 +95,6 @@ def test_another_failure_keeps_its_own_words(tmp_path: Path, monkeypatch: pytest
 def test_the_system_keeps_nothing_of_the_machine_that_built_it(appliance_tree: Path) -> None:
     assert (appliance_tree / "etc/machine-id").read_text() == ""
     assert not list(appliance_tree.glob("etc/ssh/ssh_host_*"))
-    assert not (appliance_tree / "etc/hostname").exists()
-    assert not list(appliance_tree.glob("var/log/*"))
+    assert (appliance_tree / "etc/hostname").read_text() == "sandyq\n"
+    assert [path.name for path in appliance_tree.glob("var/log/*")] == ["journal"]
     assert list(appliance_tree.glob("boot/vmlinuz-*-cloud-amd64"))
