@@ -34,6 +34,9 @@ from tests.bench.learners import Question, ask_all
 from tests.bench.lessons import messages
 from tests.bench.link import measure_link
 from tests.bench.logins import measure_logins
+from tests.bench.month import FULL as FULL_MONTH
+from tests.bench.month import QUICK as QUICK_MONTH
+from tests.bench.month import judge_month
 from tests.bench.peer import PEER, SLOTS, THREADS, PeerSetting, describe
 from tests.bench.processes import (
     SANDYQ,
@@ -74,6 +77,7 @@ PARTS = (
     "login",
     "commits",
     "leak",
+    "month",
 )
 
 LESSON = "You help pupils of class 7A. Answer in short and plain sentences."
@@ -148,6 +152,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "privacy": lambda: (measure_privacy(), []),
         "login": partial(measure_logins, home, effort.rounds),
         "commits": partial(measure_commits, home, effort.rounds),
+        "month": partial(judge_month, QUICK_MONTH if effort.is_quick else FULL_MONTH),
     }
 
 

@@ -1,0 +1,123 @@
+"""A country for a month, in minutes: do boxes, regions and nation count the same, and is the evening calm?
+
+The part `month`. `tests/country_simulator` says what is real and what is simulated. Each region is played by
+one process; as many at once as the machine has cores, all sending to one nation.
+"""
+
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from tests.bench.figures import Measurement, Section
+from tests.bench.judging import Judged, Must
+from tests.bench.processes import say
+from tests.country_simulator import Country, Plan, RegionPart, Tally, night_minutes, peak_over_mean
+
+FIRST_DAY = date(2027, 3, 1)  # the month of the spring holiday
+# The evening on which all regions are down when the boxes' night begins, until eleven o'clock.
+DOWN = (datetime(2027, 3, 10, 15, tzinfo=UTC), datetime(2027, 3, 10, 18, tzinfo=UTC))
+NATION_DOWN = (datetime(2027, 3, 15, tzinfo=UTC), datetime(2027, 3, 22, tzinfo=UTC))
+MINUTES = 5  # the fullest so many minutes of a night
+FULL = Plan(20, 350, FIRST_DAY, 31, http_every=50, regions_down=DOWN, nation_down=NATION_DOWN)
+QUICK = Plan(4, 30, FIRST_DAY, 14, http_every=10, regions_down=DOWN)
+# Thousands of small files that are synced one after the other: a disk would be measured, not the program.
+MEMORY_DISK = Path("/dev/shm")
+
+NOTHING_APART = Must(0, at_least=False, unit="apart")
+CALM = Must(3, at_least=False, unit="x")
+
+
+def judge_month(plan: Plan) -> tuple[Section, list[Judged]]:
+    place = MEMORY_DISK if MEMORY_DISK.is_dir() and os.access(MEMORY_DISK, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="sandyq-month-", dir=place) as folder:
+        country = Country(Path(folder), plan)
+        began = time.monotonic()
+        tally = play(country)
+        nation = country.totals()
+        minutes = (time.monotonic() - began) / 60
+    nights = [plan.first_day + timedelta(days=at) for at in range(plan.days)]
+    ordinary = [night for night in nights if night != DOWN[0].date()]
+    storm = peak_over_mean(tally.knocks, ordinary, MINUTES)
+    parts = f"{plan.regions} regions of {plan.boxes} boxes, {tally.boxes_on_http} of them on real HTTP"
+    section = Section(
+        "A month of the country",
+        f"{parts}, the others through the functions behind that door; {plan.days} days from\n"
+        f"{plan.first_day} with {plan.lessons_a_week} lessons a week, lines down for {plan.bad_days:.0%} of the days,"
+        f" {tally.boxes_with_sticks} boxes on sticks alone, an evening\n"
+        "on which all regions are down. The clock is simulated; files lie in memory.",
+        (
+            Measurement("it took", "minutes", (minutes,)),
+            Measurement("boxes", "", (float(tally.boxes),)),
+            Measurement("events recorded at the boxes", "", (float(tally.recorded),)),
+            Measurement("batches at the regions", "", (float(tally.region_batches),)),
+            Measurement("letters counted at the nation", "", (float(nation["letters"]),)),
+            Measurement("knocks while the regions were down", "", (float(tally.turned_away),)),
+            Measurement(
+                f"fullest {MINUTES} minutes of the evening of the outage, over the mean",
+                "x",
+                (after_outage(tally, ordinary),),
+            ),
+        ),
+    )
+    return section, [
+        *(
+            apart(what, tally.recorded, found)
+            for what, found in (
+                ("events: recorded, and confirmed to the boxes", tally.confirmed),
+                ("events: recorded, and in the regions' ledgers", tally.region_events),
+                ("events: recorded, and rows at the regions", tally.region_rows),
+                ("events: recorded, and stated to the nation", nation["events"]),
+            )
+        ),
+        apart("batches: at the regions, and stated to the nation", tally.region_batches, nation["batches"]),
+        apart(
+            "letters: sealed by boxes, and counted at the nation", tally.sealed_sections, nation["letters"]
+        ),
+        apart("sum of all noisy numbers: sealed, and at the nation", tally.sealed_sum, nation["sum"]),
+        apart("regions, and those whose statements agree", plan.regions, nation["states"].get("equal", 0)),
+        Judged(
+            f"knocks from 20:00 to 6:00: fullest {MINUTES} minutes over the mean of all",
+            f"{storm:.2f} x",
+            "1 x",
+            storm,
+            CALM,
+        ),
+    ]
+
+
+def apart(figure: str, one: int, other: int) -> Judged:
+    return Judged(figure, f"{one:,}", f"{other:,}", abs(one - other), NOTHING_APART)
+
+
+def after_outage(tally: Tally, ordinary: list[date]) -> float:
+    """Return how full the fullest minutes of the evening were on which everybody had to come back."""
+    night = night_minutes(DOWN[0].date())
+    fullest = max(sum(tally.knocks[at + more] for more in range(MINUTES)) for at in night[::MINUTES])
+    means = [sum(tally.knocks[minute] for minute in night_minutes(day)) for day in ordinary]
+    return fullest * len(night) / MINUTES / max(1.0, sum(means) / max(1, len(means)))
+
+
+def play(country: Country) -> Tally:
+    """Play every region in a process of its own."""
+    both = Tally()
+    workers = ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
+    with workers as pool:
+        parts = [
+            pool.submit(play_region, country.folder, country.plan, at) for at in range(country.plan.regions)
+        ]
+        for at, part in enumerate(parts, start=1):
+            both = both + part.result()
+            say(f"month: region {at}/{plan.regions} is through, {both.recorded:,} events")
+    return both
+
+
+def play_region(folder: Path, plan: Plan, number: int) -> Tally:
+    part = RegionPart(Country(folder, plan), number)
+    tally = part.play()
+    shutil.rmtree(part.folder / "boxes")
+    return tally
