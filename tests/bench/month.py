@@ -22,7 +22,8 @@ FIRST_DAY = date(2027, 3, 1)  # the month of the spring holiday
 # The evening on which all regions are down when the boxes' night begins, until eleven o'clock.
 DOWN = (datetime(2027, 3, 10, 15, tzinfo=UTC), datetime(2027, 3, 10, 18, tzinfo=UTC))
 NATION_DOWN = (datetime(2027, 3, 15, tzinfo=UTC), datetime(2027, 3, 22, tzinfo=UTC))
-MINUTES = 5  # the fullest so many minutes of a night
+# The fullest so many minutes of a night; with few boxes chance alone fills short ones, so they are longer.
+WINDOWS, LEAST_MEAN = (5, 10, 20, 30, 60, 120), 5
 FULL = Plan(20, 350, FIRST_DAY, 31, http_every=50, regions_down=DOWN, nation_down=NATION_DOWN)
 QUICK = Plan(4, 30, FIRST_DAY, 14, http_every=10, regions_down=DOWN)
 # Thousands of small files that are synced one after the other: a disk would be measured, not the program.
@@ -42,13 +43,14 @@ def judge_month(plan: Plan) -> tuple[Section, list[Judged]]:
         minutes = (time.monotonic() - began) / 60
     nights = [plan.first_day + timedelta(days=at) for at in range(plan.days)]
     ordinary = [night for night in nights if night != DOWN[0].date()]
-    storm = peak_over_mean(tally.knocks, ordinary, MINUTES)
+    window = window_for(tally, ordinary)
+    storm = peak_over_mean(tally.knocks, ordinary, window)
     parts = f"{plan.regions} regions of {plan.boxes} boxes, {tally.boxes_on_http} of them on real HTTP"
     section = Section(
         "A month of the country",
         f"{parts}, the others through the functions behind that door; {plan.days} days from\n"
-        f"{plan.first_day} with {plan.lessons_a_week} lessons a week, lines down for {plan.bad_days:.0%} of the days,"
-        f" {tally.boxes_with_sticks} boxes on sticks alone, an evening\n"
+        f"{plan.first_day} with {plan.lessons_a_week} lessons a week, lines down for {plan.bad_days:.0%} of"
+        f" the days, {tally.boxes_with_sticks} boxes on sticks alone, an evening\n"
         "on which all regions are down. The clock is simulated; files lie in memory.",
         (
             Measurement("it took", "minutes", (minutes,)),
@@ -58,9 +60,9 @@ def judge_month(plan: Plan) -> tuple[Section, list[Judged]]:
             Measurement("letters counted at the nation", "", (float(nation["letters"]),)),
             Measurement("knocks while the regions were down", "", (float(tally.turned_away),)),
             Measurement(
-                f"fullest {MINUTES} minutes of the evening of the outage, over the mean",
+                f"fullest {window} minutes of the evening of the outage, over the mean",
                 "x",
-                (after_outage(tally, ordinary),),
+                (after_outage(tally, ordinary, window),),
             ),
         ),
     )
@@ -81,7 +83,7 @@ def judge_month(plan: Plan) -> tuple[Section, list[Judged]]:
         apart("sum of all noisy numbers: sealed, and at the nation", tally.sealed_sum, nation["sum"]),
         apart("regions, and those whose statements agree", plan.regions, nation["states"].get("equal", 0)),
         Judged(
-            f"knocks from 20:00 to 6:00: fullest {MINUTES} minutes over the mean of all",
+            f"knocks from 20:00 to 6:00: fullest {window} minutes over the mean",
             f"{storm:.2f} x",
             "1 x",
             storm,
@@ -94,22 +96,26 @@ def apart(figure: str, one: int, other: int) -> Judged:
     return Judged(figure, f"{one:,}", f"{other:,}", abs(one - other), NOTHING_APART)
 
 
-def after_outage(tally: Tally, ordinary: list[date]) -> float:
+def window_for(tally: Tally, nights: list[date]) -> int:
+    """Return the shortest window in which a night has some knocks on average."""
+    a_night = sum(tally.knocks[minute] for day in nights for minute in night_minutes(day)) / len(nights)
+    minutes = len(night_minutes(nights[0]))
+    return next((window for window in WINDOWS if a_night * window / minutes >= LEAST_MEAN), WINDOWS[-1])
+
+
+def after_outage(tally: Tally, ordinary: list[date], window: int) -> float:
     """Return how full the fullest minutes of the evening were on which everybody had to come back."""
     night = night_minutes(DOWN[0].date())
-    fullest = max(sum(tally.knocks[at + more] for more in range(MINUTES)) for at in night[::MINUTES])
+    fullest = max(sum(tally.knocks[at + more] for more in range(window)) for at in night[::window])
     means = [sum(tally.knocks[minute] for minute in night_minutes(day)) for day in ordinary]
-    return fullest * len(night) / MINUTES / max(1.0, sum(means) / max(1, len(means)))
+    return fullest * len(night) / window / max(1.0, sum(means) / len(means))
 
 
 def play(country: Country) -> Tally:
     """Play every region in a process of its own."""
-    both = Tally()
-    workers = ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
-    with workers as pool:
-        parts = [
-            pool.submit(play_region, country.folder, country.plan, at) for at in range(country.plan.regions)
-        ]
+    both, plan = Tally(), country.plan
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+        parts = [pool.submit(play_region, country.folder, plan, at) for at in range(plan.regions)]
         for at, part in enumerate(parts, start=1):
             both = both + part.result()
             say(f"month: region {at}/{plan.regions} is through, {both.recorded:,} events")
