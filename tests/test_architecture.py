@@ -103,6 +103,7 @@ PURE = (
     "sync/nation.py",
     "sync/server/charts.py",
     "sync/server/equity.py",
+    "sync/server/needs.py",
     "sync/server/threshold.py",
     "sync/noise.py",
     "sync/parcel.py",

@@ -36,18 +36,20 @@ from sync.errors import (
 )
 from sync.keys import vouch_for_nation_key, vouch_for_policy_key
 from sync.reply import read_question
-from sync.server import answers, national, pages, registry, web_access, web_context
+from sync.server import answers, national, registry, web_access, web_context
 from sync.server.identity import Region
 from sync.server.inbox import sign_for
 from sync.server.ingest import Ingest, Quota, no_quota
+from sync.server.insight_data import insight_data
+from sync.server.insight_pages import insight
 from sync.server.metrics import RegionMetrics
 from sync.server.openapi import describe_region
 from sync.server.people_pages import people
+from sync.server.rollups import counted_to
 from sync.server.store import Box, Store
 from sync.server.stores import Stores
 from sync.server.translation import LANGUAGES, PROBLEM_LANGUAGE, Speaker, load_speakers
 from sync.server.uploads import MAX_PIECE_BYTES, Uploads
-from sync.server.web_access import needs
 from sync.server.web_context import Door, show
 from sync.transport import KEYS_TYPE, PROBLEM_TYPE, REPLY_TYPE
 
@@ -87,10 +89,10 @@ def create_app(region: Region, clock: Clock = now, quota: Quota = no_quota) -> F
     speakers = load_speakers()
     app.extensions[web_context.EXTENSION] = Door(region, clock, speakers)
     web_access.guard(app)
-    app.register_blueprint(people)
+    for pages in (people, insight, insight_data):
+        app.register_blueprint(pages)
     _add_machine_routes(app, region, clock)
     _add_upload_routes(app, region, clock)
-    _add_pages(app, region)
     _add_metrics(app, region, metrics)
     _add_answers_to_errors(app, speakers, metrics)
 
@@ -164,7 +166,7 @@ def _add_machine_routes(app: Flask, region: Region, clock: Clock) -> None:
 
     @app.get("/health")
     def health() -> Response:
-        _store(region).box_lines()
+        counted_to(_store(region).db)
         return jsonify({"status": "ok", "region": region.name})
 
     @app.get("/openapi.json")
@@ -213,13 +215,6 @@ def _add_upload_routes(app: Flask, region: Region, clock: Clock) -> None:
             raise
         uploads.discard(box.label, sha256)
         return _reply(reply)
-
-
-def _add_pages(app: Flask, region: Region) -> None:
-    @app.get("/")
-    @needs("viewer")
-    def index() -> Response:
-        return show("index.html", **pages.page(region, _store(region), web_context.speaker()))
 
 
 def _add_metrics(app: Flask, region: Region, metrics: RegionMetrics) -> None:

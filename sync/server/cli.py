@@ -21,7 +21,7 @@ from sync.errors import AddressInUse
 from sync.server import forward, key_life, orders, pages, registry, sticks
 from sync.server.answer_words import as_json
 from sync.server.answer_words import say as _print
-from sync.server.app import create_app
+from sync.server.app import create_app, now
 from sync.server.database import shown_address
 from sync.server.enrolment_cli import approve_command, codes_command, move_command
 from sync.server.forward_cli import forward_command, join_command, nation_command
@@ -33,7 +33,9 @@ from sync.server.identity import (
     name_nation_key,
     read_month_keys,
 )
+from sync.server.insight_cli import tables_command
 from sync.server.people_cli import audit_group, operator_group, token_group
+from sync.server.rollup_worker import RollupWorker
 from sync.server.store import open_store
 from sync.server.supervision import show_life, tell_supervisor
 from sync.settings import RegionSettings
@@ -72,6 +74,7 @@ def region_group(ctx: click.Context) -> None:
     ctx.obj = cast("HasRegionSettings", ctx.obj).region
 
 
+region_group.add_command(tables_command)
 for group in (operator_group, token_group, audit_group):
     region_group.add_command(group)
 
@@ -264,6 +267,7 @@ def serve_command(settings: RegionSettings, share_port: bool) -> None:
     finally:
         store.close()
     app = create_app(region)
+    counting = RollupWorker(region.database, now)
     server = wsgi.Server(
         (settings.host, settings.port),
         app,
@@ -286,12 +290,14 @@ def serve_command(settings: RegionSettings, share_port: bool) -> None:
         click.echo(f"The region listens on http://{host}:{port}")
         tell_supervisor("READY=1")
         show_life()
+        counting.start()
         server.serve()
     except KeyboardInterrupt:
         pass  # Ctrl-C is how a person stops it
     finally:
         # Waits for requests under way, so that nothing stored goes without its receipt.
         server.stop()
+        counting.stop()
         app.extensions["stores"].close()
 
 

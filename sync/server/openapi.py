@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from sync.server import insight_openapi
 from sync.transport import ENVELOPE_TYPE, KEYS_TYPE, PIECE_TYPE, PROBLEM_TYPE, QUESTION_TYPE, REPLY_TYPE
 
 
@@ -46,6 +47,7 @@ def _document() -> dict[str, Any]:
                 "head": _find_upload(),
                 "patch": _continue_upload(),
             },
+            **insight_openapi.paths(),
             "/health": {"get": _health()},
             "/metrics": {
                 "get": {
@@ -63,7 +65,7 @@ def _document() -> dict[str, Any]:
             },
         },
         "components": {
-            "securitySchemes": {"box": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"box": {"type": "http", "scheme": "bearer"}, **insight_openapi.SECURITY},
             "schemas": {"Problem": _PROBLEM, "Enrolment": _ENROLMENT, "EnrolmentRequest": _REQUEST},
         },
     }

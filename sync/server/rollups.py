@@ -78,7 +78,8 @@ def take(db: RegionDatabase, most: int = BATCHES_AT_ONCE) -> int:
     if not batches:
         return 0
     last = batches[-1][0]
-    counted = list(_count(db, {row[0]: row[4] for row in batches}))
+    circles = _circles(db, batches[0][0], last)
+    counted = list(_count(circles, {row[0]: row[4] for row in batches}))
     strata = _strata(db)
     with db.transaction():
         # Another process may have counted them meanwhile.
@@ -87,25 +88,34 @@ def take(db: RegionDatabase, most: int = BATCHES_AT_ONCE) -> int:
         _add(db, counted, strata)
         _add_epochs(db, batches)
         _refresh_state(db, {row[1] for row in batches})
+        _note_machines(db, circles)
     return len(batches)
 
 
 _CIRCLE = ("number", "box_id", "kind", "session", "day", "span", *EVENT_FIELDS)
 
 
-def _count(db: RegionDatabase, received: Mapping[int, str]) -> Iterator[Counted]:
-    """Group the rows of these batches as they were sent, and put each group in its place."""
+Circles = Mapping[int, Sequence[Mapping[str, object]]]  # by the number of their batch
+
+
+def _circles(db: RegionDatabase, first: int, last: int) -> Circles:
+    """Group the rows of these batches as they were sent."""
     names = ", ".join(_CIRCLE)
     rows = db.rows(
         f"SELECT {names}, count(*) FROM event WHERE number >= ? AND number <= ? GROUP BY {names}",  # noqa: S608 - our own words
-        (min(received), max(received)),
+        (first, last),
     )
     by_batch: dict[int, list[dict[str, object]]] = defaultdict(list)
     for row in rows:
         by_batch[row[0]].append(dict(zip((*_CIRCLE, "rows"), row, strict=True)))
-    for number, circles in by_batch.items():
-        learners = learners_of(_circle(circle) for circle in circles)
-        for circle in circles:
+    return by_batch
+
+
+def _count(circles: Circles, received: Mapping[int, str]) -> Iterator[Counted]:
+    """Put each circle in its place."""
+    for number, of_batch in circles.items():
+        learners = learners_of(_circle(circle) for circle in of_batch)
+        for circle in of_batch:
             yield from _counted(circle, date.fromisoformat(received[number]), learners)
 
 
@@ -208,12 +218,7 @@ def _add_epochs(db: RegionDatabase, batches: Sequence[Row]) -> None:
 
 def _strata(db: RegionDatabase) -> dict[int, tuple[str, str]]:
     """Return what kind of school each box is in; nothing where nobody said."""
-    there = db.columns("box")
-    columns = [f"coalesce({name}, '')" if name in there else "''" for name in ("stratum", "size_class")]
-    return {
-        box: (stratum, size)
-        for box, stratum, size in db.rows(f"SELECT id, {', '.join(columns)} FROM box")  # noqa: S608 - our own words
-    }
+    return {box: (stratum, size) for box, stratum, size in db.rows("SELECT id, stratum, size_class FROM box")}
 
 
 def recount(db: RegionDatabase) -> None:
@@ -224,11 +229,13 @@ def recount(db: RegionDatabase) -> None:
         db.execute("DELETE FROM rollup_box")
         for first in range(1, done + 1, BATCHES_AT_ONCE):
             batches = db.rows(
-                "SELECT number, received_day FROM ledger WHERE number >= ? AND number < ? AND number <= ?",
+                "SELECT number, received_day FROM ledger WHERE number >= ? AND number < ? AND number <= ?"
+                " ORDER BY number",
                 (first, first + BATCHES_AT_ONCE, done),
             )
             if batches:
-                _add_of_box(db, list(_count(db, dict(batches))))
+                circles = _circles(db, batches[0][0], batches[-1][0])
+                _add_of_box(db, list(_count(circles, dict(batches))))
 
 
 # Telling -------------------------------------------------------------------------------
@@ -247,6 +254,9 @@ def settle(db: RegionDatabase, today: date) -> None:
         if month_settles_on(period) <= today:
             with db.transaction():
                 _tell(db, period, today)
+                for column in ("size_class", "stratum"):
+                    _widen(db, period, column)
+                    _tell(db, period, today)
     for (month,) in db.rows("SELECT DISTINCT month FROM told_month ORDER BY month"):
         if month_settles_on(month) <= today:
             with db.transaction():
@@ -293,6 +303,26 @@ def _tell(db: RegionDatabase, period: str, today: date) -> None:
             )
 
 
+def _widen(db: RegionDatabase, month: str, column: str) -> None:
+    """What a kind of school cannot tell is told with other kinds: first without the size, then without
+    the place. Each row stays in one cell."""
+    rows = db.rows(
+        f"SELECT {_WAITING} FROM rollup_waiting WHERE period = ? AND {column} <> ''",  # noqa: S608 - our own words
+        (month,),
+    )
+    _add_waiting(
+        db,
+        (
+            (
+                Counted(box, month, language, vector, part, amount, learners),
+                ("" if column == "stratum" else stratum, ""),
+            )
+            for stratum, _size, language, vector, part, box, amount, learners in rows
+        ),
+    )
+    db.execute(f"DELETE FROM rollup_waiting WHERE period = ? AND {column} <> ''", (month,))  # noqa: S608 - our own words
+
+
 def _write_block(db: RegionDatabase, period: str, cell: Cell, parts: Mapping[str, int], today: date) -> None:
     row = db.row("SELECT coalesce(max(block), 0) + 1 FROM told")
     block = row[0] if row else 1
@@ -313,15 +343,24 @@ def _tell_effective(db: RegionDatabase, month: str, today: date) -> None:
     """Say beside each told cell how many independent rows its shares are worth, and that the month is
     told."""
     strata = _strata(db)
+    told: set[Cell] = {
+        (stratum, size, language, vector)
+        for stratum, size, language, vector in db.rows(
+            "SELECT DISTINCT stratum, size_class, language, vector FROM told_month WHERE month = ?", (month,)
+        )
+    }
     by_cell: dict[Cell, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     for box, language, vector, part, amount in db.rows(
         "SELECT box_id, language, vector, part, amount FROM rollup_box WHERE month = ?", (month,)
     ):
-        by_cell[*strata[box], language, vector][box][part] = amount
-    for stratum, size, language, vector in db.rows(
-        "SELECT DISTINCT stratum, size_class, language, vector FROM told_month WHERE month = ?", (month,)
-    ):
-        cell = (stratum, size, language, vector)
+        stratum, size = strata[box]
+        # Most of what a box did is in the finest cell of it that was told.
+        for kind in ((stratum, size), (stratum, ""), ("", "")):
+            if (*kind, language, vector) in told:
+                by_cell[*kind, language, vector][box][part] = amount
+                break
+    for cell in sorted(told):
+        vector = cell[-1]
         for measure in (one for one in MEASURES.values() if one.vector == vector):
             rows = _effective(measure, by_cell[cell].values())
             db.execute(
@@ -416,6 +455,26 @@ def _refresh_state(db: RegionDatabase, boxes: Iterable[int]) -> None:
         )
 
 
+_WORST_FIRST = ("bad", "watch", "good")
+
+
+def _note_machines(db: RegionDatabase, circles: Circles) -> None:
+    """Keep what the newest batch with a word of its machine said; of several days the worst."""
+    for of_batch in circles.values():
+        told = [circle for circle in of_batch if circle["kind"] == "box_health"]
+        if told:
+            versions = [circle["software"] for circle in told if isinstance(circle["software"], int)]
+            db.execute(
+                "UPDATE rollup_state SET software = ?, disk = ?, heat = ? WHERE box_id = ?",
+                (max(versions, default=None), _worst(told, "disk"), _worst(told, "heat"), told[0]["box_id"]),
+            )
+
+
+def _worst(told: Sequence[Mapping[str, object]], name: str) -> str | None:
+    moods = {circle[name] for circle in told}
+    return next((mood for mood in _WORST_FIRST if mood in moods), None)
+
+
 # What everybody may see --------------------------------------------------------------------
 
 
@@ -444,3 +503,17 @@ def asked_by_day(db: RegionDatabase, first: date, last: date) -> dict[date, int]
         (first.isoformat(), last.isoformat()),
     )
     return {date.fromisoformat(day): amount for day, amount in rows}
+
+
+def told_months(db: RegionDatabase) -> list[str]:
+    """Return the months of which anything was told, the newest first."""
+    return [month for (month,) in db.rows("SELECT DISTINCT month FROM told_month ORDER BY month DESC")]
+
+
+def told_rows(db: RegionDatabase, month: str) -> list[Row]:
+    """Return every told part of a month and its days, block by block."""
+    return db.rows(
+        "SELECT block, told_on, period, stratum, size_class, language, vector, part, amount FROM told"
+        " WHERE period = ? OR (period >= ? AND period <= ?) ORDER BY block, part",
+        (month, f"{month}-01", f"{month}-31"),
+    )

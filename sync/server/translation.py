@@ -10,13 +10,13 @@ from datetime import date, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
-from sync.errors import N_, SyncError
+from sync.errors import SyncError
 
 DOMAIN = "region"
 LANGUAGES = {"kk": "Қазақша", "ru": "Русский", "en": "English"}  # in the order of the switch
@@ -24,25 +24,6 @@ PAGE_LANGUAGE = "kk"
 PROBLEM_LANGUAGE = "en"  # what a program without a language is answered in
 # One time zone in the whole country since 2024.
 KAZAKHSTAN = timezone(timedelta(hours=5))
-
-# Words that come out of the database; named here so that the catalogues hold them.
-KIND_WORDS = {
-    "session_opened": N_("Lessons opened"),
-    "session_closed": N_("Lessons closed"),
-    "learner_joined": N_("Learners joined"),
-    "question_asked": N_("Questions asked"),
-    "answer_finished": N_("Answers finished"),
-    "attempt_checked": N_("Attempts checked"),
-    "hand_back": N_("Learners handed to a person"),
-    "": N_("Not told: too few learners"),
-}
-LANGUAGE_WORDS = {"kk": N_("Kazakh"), "ru": N_("Russian"), "en": N_("English"), "": N_("Not stated")}
-REMARK_WORDS = {
-    "fork": N_("two batches with one number: perhaps a copied card"),
-    "epoch": N_("a second history: restored from a backup, or a copied card"),
-    "gap": N_("a batch came out of order"),
-    "chain": N_("a batch does not follow from the one before"),
-}
 
 
 class Speaker:
@@ -69,6 +50,14 @@ class Speaker:
 
     def day(self, value: date) -> str:
         return format_date(value, "medium", locale=self.language)
+
+    def month(self, value: date) -> str:
+        return format_skeleton("yMMMM", value, locale=self.language)
+
+    def share(self, value: float) -> str:
+        """Return a share in per cent; below ten with one place, where it still matters."""
+        form = "0.0" if 0 < value < 0.0995 else "0"
+        return f"{format_decimal(100 * value, form, locale=self.language)}\u00a0%"
 
     def moment(self, value: datetime) -> str:
         local = value.astimezone(KAZAKHSTAN)

@@ -28,7 +28,10 @@ MAX_FORM_BYTES = 64 * 1024
 
 # The pages of the first line, each with the need of its route: nobody is shown a door that is closed.
 NAVIGATION: tuple[tuple[str, str, Need], ...] = (
-    ("/", N_("Overview"), "viewer"),
+    ("/", N_("Where help is needed"), "viewer"),
+    ("/boxes", N_("Boxes"), "viewer"),
+    ("/equity", N_("Treated alike?"), "viewer"),
+    ("/tables", N_("Tables"), "viewer"),
     ("/audit", N_("Record"), "auditor"),
     ("/account", N_("My account"), "self"),
 )

@@ -44,12 +44,9 @@ class Schools:
         if box is None:
             raise ValueError(name)
         self.boxes[name] = box
-        there = self.store.db.columns("box")
-        for column, value in (("stratum", stratum), ("size_class", size_class)):
-            if column not in there and value:
-                self.store.db.define(f"ALTER TABLE box ADD COLUMN {column} TEXT")
-            if value:
-                self.store.db.execute(f"UPDATE box SET {column} = ? WHERE id = ?", (value, box.id))
+        self.store.db.execute(
+            "UPDATE box SET stratum = ?, size_class = ? WHERE id = ?", (stratum, size_class, box.id)
+        )
 
     def send(self, name: str, day: date, received: date, deeds: Sequence[Deed]) -> None:
         """Seal a lesson of a day and store it at the region on another."""

@@ -11,12 +11,14 @@ import pytest
 
 import sync.server
 from sync import errors
-from sync.server.translation import KIND_WORDS, LANGUAGE_WORDS, REMARK_WORDS, load_speakers
+from sync.server.translation import load_speakers
 
 SERVER = Path(sync.server.__file__).parent
 # The modules whose sentences a page says.
 SPEAKING = (
-    "pages.py",
+    "equity.py",
+    "insight_pages.py",
+    "needs.py",
     "people_pages.py",
     "web_context.py",
 )
@@ -40,8 +42,6 @@ def said_by(file: Path) -> Iterator[str]:
 
 def sentences() -> set[str]:
     found = {sentence for error in FAMILY for sentence in (error.message, error.hint)}
-    for words in (KIND_WORDS, LANGUAGE_WORDS, REMARK_WORDS):
-        found |= set(words.values())
     for file in SPEAKING:
         found |= set(said_by(SERVER / file))
     for file in (SERVER / "templates").glob("*.html"):

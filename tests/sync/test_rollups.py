@@ -113,6 +113,22 @@ def test_what_comes_late_is_told_only_when_it_is_enough_itself(store: Store, sch
     assert all(after[key] - before.get(key, 0) >= 10 for key in after)
 
 
+def test_kinds_of_schools_too_few_to_tell_are_told_together(store: Store) -> None:
+    """Four rural and small, four rural and large: together they are eight rural ones. Three urban ones go
+    on with nobody and wait."""
+    schools = Schools(store)
+    for number in range(8):
+        schools.add(f"rural {number}", "rural", "small" if number % 2 else "large")
+    for number in range(3):
+        schools.add(f"urban {number}", "urban", "large")
+    teach(schools)
+    rollups.update(store.db, LATER)
+    cells = store.db.rows("SELECT stratum, size_class, part, amount, period FROM told ORDER BY part")
+    assert cells == [("rural", "", "right", 240, "2026-09"), ("rural", "", "wrong", 160, "2026-09")]
+    waiting = store.db.row("SELECT sum(amount), max(stratum), max(size_class) FROM rollup_waiting")
+    assert waiting == (150, "", "")
+
+
 def test_four_schools_are_never_told(store: Store) -> None:
     schools = Schools(store)
     for number in range(4):

@@ -1,0 +1,48 @@
+"""The boxes as pages list them, read in one statement. Keeps out: rules, HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sync.server.database import RegionDatabase, Row
+from sync.server.needs import BoxState
+
+
+def box_states(db: RegionDatabase) -> list[BoxState]:
+    """Return every box that was not sent away, by its label."""
+    rows = db.rows(
+        "SELECT box.id, label, school, stratum, size_class, box.software, enrolled_at, last_contact_at,"
+        " revoked_at, approved_at,"
+        " coalesce(batches, 0), coalesce(missing, 0), coalesce(remarks, ''), coalesce(flags, ''),"
+        " rollup_state.software, coalesce(disk, ''), coalesce(heat, '')"
+        " FROM box LEFT JOIN rollup_state ON rollup_state.box_id = box.id ORDER BY label"
+    )
+    return [_read(row) for row in rows]
+
+
+def _read(row: Row) -> BoxState:
+    (box, label, school, stratum, size, enrolled_with, enrolled, contact, *known) = row
+    revoked, approved, batches, missing, remarks, flags, software, disk, heat = known
+    return BoxState(
+        id=box,
+        label=label,
+        school=school,
+        stratum=stratum,
+        size_class=size,
+        software=version_text(software) if software else enrolled_with,
+        enrolled_at=datetime.fromisoformat(enrolled).astimezone(UTC),
+        last_contact_at=datetime.fromisoformat(contact).astimezone(UTC),
+        is_revoked=revoked is not None,
+        is_approved=approved is not None,
+        batches=batches,
+        missing=missing,
+        remarks=tuple(remarks.split()),
+        flags=tuple(flags.split()),
+        disk=disk,
+        heat=heat,
+    )
+
+
+def version_text(number: int) -> str:
+    """Return 1002003, as a box writes its version, as 1.2.3."""
+    return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"
