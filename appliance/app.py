@@ -8,6 +8,7 @@ from jinja2 import StrictUndefined
 from appliance import class_now, labels, languages, permission
 from appliance.rendering import render
 from appliance.web import (
+    care,
     context,
     control,
     entry,
@@ -47,6 +48,7 @@ def create_app(services: Services) -> Flask:
     _set_up_templates(app)
     errors.register(app)
     for room in (
+        care,
         control,
         entry,
         exam,

@@ -1,6 +1,6 @@
 """What is known of the backups that were proven to open: a small file, because the database may be lost.
 
-The only writer of `backups/book.json` and `backups/restored.json`.
+The only writer of `book.json`, `restored.json` and `sheet-seen` in `backups/`.
 """
 
 import json
@@ -14,6 +14,7 @@ from sync.keys import read_private, save_private
 FOLDER = "backups"
 _NAME = "book.json"
 _RESTORED = "restored.json"
+_SHEET_SEEN = "sheet-seen"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,20 @@ def read_restored(record: dict[str, Any]) -> Restored:
         tuple(map(str, record["boxes"])),
         bool(record["is_checked"]),
     )
+
+
+def is_sheet_seen(home: Path) -> bool:
+    """Whether somebody has ever opened the sheet with the code of the present key."""
+    return (home / FOLDER / _SHEET_SEEN).exists()
+
+
+def note_sheet_seen(home: Path) -> None:
+    save_private(home / FOLDER / _SHEET_SEEN, b"", replace=True)
+
+
+def forget_sheet(home: Path) -> None:
+    """The key was made anew: the sheet that was printed opens older backups only."""
+    (home / FOLDER / _SHEET_SEEN).unlink(missing_ok=True)
 
 
 def former_boxes(home: Path) -> set[str]:

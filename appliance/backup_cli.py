@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from appliance import backup, backup_file, backup_folder, deleted_marks, school_key
+from appliance import backup, backup_book, backup_file, backup_folder, deleted_marks, school_key
 from appliance.backup import Opened
 from appliance.backup_file import Manifest
 from appliance.care_errors import BackupForeign, CodeMistyped
@@ -120,6 +120,7 @@ def key_command(ctx: click.Context, show: bool, new: bool, take: bool, as_json: 
         change_school_seed(settings.home, _ask(say))
     elif new:
         change_school_seed(settings.home, backup.new_seed(SCHOOL_SEED_BYTES))
+        backup_book.forget_sheet(settings.home)
     seed = ensure_school_seed(settings.home)
     facts = {"key": school_key.name_of(seed)}
     lines = [say(KEY_IS, {"name": facts["key"]})]

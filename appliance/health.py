@@ -35,6 +35,18 @@ def read(home: Path) -> list[Reading]:
     return [*_heat(), _memory(), _disk(home), _load()]
 
 
+@dataclass(frozen=True)
+class Feeling:
+    """How the box feels: gauges for the eye, and in words what is not well."""
+
+    gauges: list[Reading]
+    troubles: list[Finding]
+
+
+def feel(home: Path) -> Feeling:
+    return Feeling(read(home), signs.matters(findings(home)))
+
+
 def findings(home: Path) -> list[Finding]:
     """Return what the machine and its disk say about themselves, in words."""
     memory = psutil.virtual_memory()
@@ -44,11 +56,11 @@ def findings(home: Path) -> list[Finding]:
         signs.memory(memory.available / memory.total),
         signs.disk_space(psutil.disk_usage(str(home)).free),
         signs.disk_writable(senses.is_read_only(home)),
-        *_hotspots(),
+        *hotspots(),
     ]
 
 
-def _hotspots() -> list[Finding]:
+def hotspots() -> list[Finding]:
     """Judge each radio that is a hotspot now."""
     addresses = psutil.net_if_addrs()
     return [

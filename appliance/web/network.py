@@ -14,6 +14,7 @@ from appliance import root_calls
 from appliance.box_codes import find_codes, wifi_link
 from appliance.discovery import box_name
 from appliance.errors import ApplianceError, FieldMissing
+from appliance.web import care
 from appliance.web.context import form, get_teacher_class, services
 from appliance.web.errors import sentences
 from appliance.web.teacher import box_address, qr
@@ -73,6 +74,7 @@ def _page(problem: ApplianceError | None = None) -> ResponseReturnValue:
     shown = problem or missing
     page = render_template(
         "network.html",
+        limits=care.limits(),
         link=start,
         addresses=services().addresses,
         port=services().port,

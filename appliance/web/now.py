@@ -13,9 +13,10 @@ from appliance import class_now, drawing, flags, hand_back, health, permission, 
 from appliance.class_now import ClassNow
 from appliance.database import saving
 from appliance.errors import NotFound
-from appliance.health import Reading
+from appliance.health import Feeling
 from appliance.roster import SchoolClass
 from appliance.states import STATES
+from appliance.web import care
 from appliance.web.context import db, form, get_teacher_class, language, now, services
 from appliance.web.stream import CLASS_REFRESH_SECONDS, Parts, event_stream, follow_class
 from sync import outbox, usb
@@ -27,10 +28,10 @@ pages = Blueprint("now", __name__, url_prefix="/teacher")
 def stream() -> ResponseReturnValue:
     school_class = get_teacher_class()
     language()  # chosen now: the stream outlives the request's connection
-    read_gauges = _gauge_reader()
+    feel = _feeling_reader()
 
     def look(own: Database) -> Parts:
-        return parts(own, school_class, read_gauges)
+        return parts(own, school_class, feel)
 
     return event_stream(follow_class(services().board, services().database, look))
 
@@ -108,23 +109,31 @@ def look_at(own: Database, school_class: SchoolClass) -> ClassNow:
     return class_now.look(own, school_class, services().board, now=now(), stopped=stopped)
 
 
-def parts(own: Database, school_class: SchoolClass, read_gauges: Callable[[], list[Reading]]) -> Parts:
+def parts(own: Database, school_class: SchoolClass, feel: Callable[[], Feeling]) -> Parts:
     """Return the parts of the teacher's page; each is drawn only when its facts have changed."""
     shown = look_at(own, school_class)
     raised = flags.raised(own, school_class, shown, now=now())
     engine = services().assistant.state
-    gauges, waiting_rows, stick = read_gauges(), outbox.status(own), usb.last_run(own)
+    feeling, waiting_rows, stick = feel(), outbox.status(own), usb.last_run(own)
+    gauges, news = feeling.gauges, care.news(own, school_class.id, feeling.troubles)
     told_at = f"{day(stick.at)}, {clock(stick.at)}" if stick else ""
     return {
+        "warnings": (news, lambda: render_template("_warnings.html", **care.shown(news))),
         "flags": (
             (engine.phase, raised),
             lambda: render_template("_flags.html", engine=engine, flags=raised),
         ),
         "class": (shown, lambda: _draw_class(shown)),
         "box": (
-            (gauges, waiting_rows, stick),
+            (gauges, waiting_rows, stick, news.backup),
             lambda: render_template(
-                "_box.html", gauges=gauges, outbox=waiting_rows, stick=stick, stick_at=told_at
+                "_box.html",
+                gauges=gauges,
+                outbox=waiting_rows,
+                stick=stick,
+                stick_at=told_at,
+                backup=care.in_words(news.backup),
+                backup_mood=news.backup.mood,
             ),
         ),
     }
@@ -132,8 +141,8 @@ def parts(own: Database, school_class: SchoolClass, read_gauges: Callable[[], li
 
 def drawn_parts(own: Database, school_class: SchoolClass) -> dict[str, Markup]:
     """Return the parts for a page that is loaded whole."""
-    gauges = health.read(services().home)
-    found = parts(own, school_class, lambda: gauges)
+    feeling = health.feel(services().home)
+    found = parts(own, school_class, lambda: feeling)
     # Made and escaped by our own templates.
     return {name: Markup(draw()) for name, (_, draw) in found.items()}  # noqa: S704
 
@@ -165,15 +174,15 @@ def _tiles(shown: ClassNow) -> Markup:
     return Markup(html)  # noqa: S704 - made and escaped by our own template
 
 
-def _gauge_reader() -> Callable[[], list[Reading]]:
+def _feeling_reader() -> Callable[[], Feeling]:
     """Return a reader that asks the machine only as often as the view is refreshed anyway."""
-    last: list[Reading] = []
+    last = Feeling([], [])
     read_at = -CLASS_REFRESH_SECONDS
 
-    def read() -> list[Reading]:
+    def read() -> Feeling:
         nonlocal last, read_at
         if time.monotonic() - read_at >= CLASS_REFRESH_SECONDS:
-            last, read_at = health.read(services().home), time.monotonic()
+            last, read_at = health.feel(services().home), time.monotonic()
         return last
 
     return read
