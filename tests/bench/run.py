@@ -25,6 +25,7 @@ import psutil
 from tests.bench import kept
 from tests.bench.commits import measure_commits
 from tests.bench.figures import MachineFacts, Measurement, Section, number, section_text
+from tests.bench.ingest import measure_ingest
 from tests.bench.judge import answers_of, judge_alone, judge_door, judge_equality, judge_flood, judge_room
 from tests.bench.judge_class import LONG, SHORT, UNSHARED, Effort, judge_column
 from tests.bench.judging import Judged, judged_table
@@ -76,6 +77,7 @@ PARTS = (
     "privacy",
     "login",
     "commits",
+    "ingest",
     "leak",
     "month",
 )
@@ -153,6 +155,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "login": partial(measure_logins, home, effort.rounds),
         "commits": partial(measure_commits, home, effort.rounds),
         "month": partial(judge_month, QUICK_MONTH if effort.is_quick else FULL_MONTH),
+        "ingest": partial(measure_ingest, home, effort.rounds),
     }
 
 
