@@ -37,12 +37,14 @@ from sync.errors import (
     AlreadyEnrolled,
     AnswerUnreadable,
     BatchFork,
+    DeskForged,
     KeyDamaged,
     KeyListOutdated,
     NotEnrolled,
     PolicyForged,
     PolicyMalformed,
     PolicyOutdated,
+    PolicyUnsigned,
     ReceiptForAnotherBatch,
     SyncError,
     WrongRegion,
@@ -328,7 +330,7 @@ def _follow(db: Database, enrolment: Enrolment, reply: Reply) -> SyncError | Non
         policy.accept(db, reply.policy, enrolment.policy_public, enrolment.region_id)
     except PolicyOutdated:
         return None  # an answer or a stick that was long under way
-    except (PolicyForged, PolicyMalformed) as error:
+    except (DeskForged, PolicyForged, PolicyMalformed, PolicyUnsigned) as error:
         return error
     return None
 

@@ -343,6 +343,26 @@ class PolicyOutdated(SyncError):
     hint = N_("The box goes on with the order it had.")
 
 
+class PolicySuperseded(PolicyOutdated):
+    key = "policy_superseded"
+    message = N_("The orders of this region are signed by its desk now; this one is not.")
+    hint = N_("The box goes on with the order it had.")
+
+
+class PolicyUnsigned(SyncError):
+    key = "policy_unsigned"
+    message = N_("The order has %(signatures)d of the %(needed)d signatures it needs.")
+    hint = N_("The box goes on with the order it had. Ask the region whether somebody misuses its server.")
+    status = 409
+
+
+class DeskForged(SyncError):
+    key = "desk_forged"
+    message = N_("These keys for orders are not vouched for by those who were trusted before.")
+    hint = N_("The box goes on with the keys it had.")
+    status = 409
+
+
 class KeyListMalformed(SyncError):
     key = "key_list_malformed"
     message = N_("The region's list of keys could not be read.")

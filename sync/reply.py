@@ -13,9 +13,9 @@ from datetime import datetime
 
 from sync import cbor
 from sync.batch import EPOCH_BYTES, KID_BYTES
+from sync.desk import MAX_BUNDLE_BYTES
 from sync.errors import ReplyForged, ReplyMalformed
 from sync.keys import SIGNATURE_BYTES, SigningKey, is_signed_by
-from sync.policy import MAX_POLICY_BYTES
 from sync.receipt import MAX_RECEIPT_BYTES
 
 MAGIC = "SR1"
@@ -110,7 +110,7 @@ def read_reply(data: bytes, receipt_public: bytes, box_kid: bytes) -> Reply:
         raise ReplyMalformed from fault
     if len(signed) > MAX_RECEIPTS or max(map(len, signed), default=0) > MAX_RECEIPT_BYTES:
         raise ReplyMalformed
-    if order is not None and len(order) > MAX_POLICY_BYTES:
+    if order is not None and len(order) > MAX_BUNDLE_BYTES:
         raise ReplyMalformed
     if notice.box_kid != box_kid or not is_signed_by(receipt_public, signature, _SIGN + body):
         raise ReplyForged

@@ -22,8 +22,8 @@ from sync.envelope import MAX_ENVELOPE_BYTES
 from sync.errors import StickFull, StickGone, StickMissing, StickReadOnly
 
 FOLDER = "SANDYQ"
-ENVELOPE, CALL, REPLY, ORDER, KEYS = "sb1", "sbq", "sbr", "sbp", "sbk"
-_OURS = re.compile(r"[0-9a-f]{32}\.(sb1|sbq|sbr|sbp|sbk)")
+ENVELOPE, CALL, REPLY, ORDER, DESK, KEYS = "sb1", "sbq", "sbr", "sbp", "sbd", "sbk"
+_OURS = re.compile(r"[0-9a-f]{32}\.(sb1|sbq|sbr|sbp|sbd|sbk)")
 _TORN = re.compile(r"\.[0-9a-f]{32}\.tmp")
 # A driver's stick of a whole district and a whole year; more is somebody's joke.
 MAX_FILES = 20_000

@@ -52,8 +52,11 @@ KEYS_TYPE = "application/vnd.sandyq.keys"
 PIECE_TYPE = "application/partial-upload"
 PROBLEM_TYPE = "application/problem+json"
 
+# Which orders this box can read; a box of an older version says nothing and gets the older form.
+ORDER_HEADER = "Sandyq-Order"
+ORDER_OF_DESK = "2"
 # The library would tell its version; whoever listens need not know it.
-_NAME = {"User-Agent": "sandyq"}
+_NAME = {"User-Agent": "sandyq", ORDER_HEADER: ORDER_OF_DESK}
 
 # It prints a page about an answer that was cut off: on this line that happens every minute.
 logging.getLogger("urllib3").setLevel(logging.ERROR)

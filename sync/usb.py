@@ -18,19 +18,21 @@ from sync import client, key_list, outbox, policy, stick_book
 from sync.call import REPLY_KEY_BYTES, Call, open_reply, seal_call
 from sync.client import Enrolment
 from sync.errors import (
+    DeskForged,
     KeyListForged,
     KeyListMalformed,
     KeyListOutdated,
     PolicyForged,
     PolicyMalformed,
     PolicyOutdated,
+    PolicyUnsigned,
     StickMissing,
     SyncError,
 )
 from sync.keys import SigningKey, get_device_key
 from sync.settings import SyncSettings
 from sync.stick_book import StickVisit
-from sync.stick_folder import CALL, ENVELOPE, KEYS, ORDER, REPLY, StickFolder
+from sync.stick_folder import CALL, DESK, ENVELOPE, KEYS, ORDER, REPLY, StickFolder
 
 
 @dataclass(frozen=True)
@@ -161,12 +163,15 @@ def _call(db: Database, device: SigningKey, enrolment: Enrolment, stick: StickFo
 def _follow_orders(db: Database, enrolment: Enrolment, stick: StickFolder) -> int:
     """Keep the newest of the region's orders and lists; return how many files are none."""
     damaged = 0
-    for kind, accept in ((ORDER, policy.accept), (KEYS, key_list.accept)):
+    for kind, accept in ((DESK, policy.accept), (ORDER, policy.accept), (KEYS, key_list.accept)):
         for name in stick.names(kind):
             try:
                 accept(db, stick.read(name) or b"", enrolment.policy_public, enrolment.region_id)
             except (PolicyOutdated, KeyListOutdated):
                 continue  # a stick that was long under way
-            except (PolicyForged, PolicyMalformed, KeyListForged, KeyListMalformed):
+            except (
+                *(DeskForged, PolicyForged, PolicyMalformed, PolicyUnsigned),
+                *(KeyListForged, KeyListMalformed),
+            ):
                 damaged += 1
     return damaged
