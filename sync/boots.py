@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from sync.clock import BUILT, Boot, Moment, Quality, Reading, may_anchor, raised, true_time
+from sync.clock import BUILT, Boot, Moment, Quality, Reading, may_anchor, may_hint, raised, true_time
 from sync.database import translated_faults, write_transaction
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -38,6 +38,13 @@ def m001_boots(db: Database) -> None:
         """
     )
     db.execute("CREATE TABLE clock_floor (id INTEGER PRIMARY KEY CHECK (id = 1), at TEXT NOT NULL) STRICT")
+
+
+@migrations()
+def m002_hint(db: Database) -> None:
+    """What a teacher's browser showed in a start that nobody has signed a time for."""
+    for column in ("hinted_at TEXT", "hinted_seconds REAL"):
+        db.execute(f"ALTER TABLE boot ADD COLUMN {column}")
 
 
 def read() -> Reading:
@@ -80,15 +87,30 @@ def anchor(db: Database, reading: Reading, signed_at: datetime) -> None:
         raise_floor(db, signed_at)
 
 
+def hint(db: Database, hinted_at: datetime, reading: Reading | None = None) -> bool:
+    """A teacher's browser shows this time: take it while the box doubts its own."""
+    reading = reading or read()
+    with write_transaction(db):
+        if not may_hint(floor(db), find(db, reading.boot), reading, hinted_at):
+            return False
+        see(db, reading)
+        db.execute(
+            "UPDATE boot SET hinted_at = ?, hinted_seconds = ? WHERE boot = ?",
+            [hinted_at.isoformat(), reading.seconds, reading.boot],
+        )
+    return True
+
+
 def find(db: Database, boot: str) -> Boot | None:
     with translated_faults():
         row = db.execute(
-            "SELECT floor, signed_at, signed_seconds FROM boot WHERE boot = ?", [boot]
+            "SELECT floor, signed_at, signed_seconds, hinted_at, hinted_seconds FROM boot WHERE boot = ?",
+            [boot],
         ).fetchone()
     if row is None:
         return None
-    signed_at = datetime.fromisoformat(row[1]) if row[1] else None
-    return Boot(datetime.fromisoformat(row[0]), signed_at, row[2] or 0.0)
+    signed_at, hinted_at = (datetime.fromisoformat(text) if text else None for text in (row[1], row[3]))
+    return Boot(datetime.fromisoformat(row[0]), signed_at, row[2] or 0.0, hinted_at, row[4] or 0.0)
 
 
 def now(db: Database, reading: Reading | None = None) -> Moment:

@@ -3,7 +3,9 @@
 Certain is what lies behind us: this program was built, the region signed a time. The box's own clock
 is believed only between that and a little more; a time the region signed in answer to this very
 question is the truth, and what was recorded since the same start is put right by it, because the
-counter of seconds since the start never jumps. What stays unknown is said to be unknown. Pure.
+counter of seconds since the start never jumps. A teacher's browser may hint at a time: forward only,
+within the same bounds as the box's own clock, never certain, and forgotten at the next start (decision
+0048). What stays unknown is said to be unknown. Pure.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from enum import IntEnum
 BUILT = datetime(2026, 11, 1, tzinfo=UTC)
 # A box that was off the net longer than this has a clock nobody can vouch for.
 LONGEST_SILENCE = timedelta(days=2 * 365)
+# Phones differ by seconds, and nobody's day is put right by less.
+LEAST_HINT = timedelta(minutes=2)
 
 
 class Quality(IntEnum):
     """How far a time may be trusted; the number travels in every batch."""
 
     UNKNOWN = 0
-    UNCONFIRMED = 1  # the box's own clock, and nothing speaks against it
+    UNCONFIRMED = 1  # the box's own clock or a browser's hint, and nothing speaks against it
     CONFIRMED = 2  # counted from a signed time
 
 
@@ -42,6 +46,8 @@ class Boot:
     floor: datetime  # what was certain when it was first seen
     signed_at: datetime | None = None
     signed_seconds: float = 0.0  # since the start, when that time was true
+    hinted_at: datetime | None = None  # what a teacher's browser showed
+    hinted_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,20 @@ def true_time(reading: Reading, boot: Boot | None, ceiling: datetime | None = No
     latest = floor + LONGEST_SILENCE
     if ceiling is not None:
         latest = min(latest, ceiling)
-    if floor <= reading.wall <= latest:
-        return Moment(reading.wall, Quality.UNCONFIRMED)
-    return Moment(None, Quality.UNKNOWN)
+    guesses = [reading.wall]
+    if boot is not None and boot.hinted_at is not None:
+        guesses.append(boot.hinted_at + timedelta(seconds=reading.seconds - boot.hinted_seconds))
+    # The later of two possible ones: a hint may move the time forward and never back.
+    possible = [guess for guess in guesses if floor <= guess <= latest]
+    return Moment(max(possible), Quality.UNCONFIRMED) if possible else Moment(None, Quality.UNKNOWN)
+
+
+def may_hint(floor: datetime, boot: Boot | None, reading: Reading, hinted_at: datetime) -> bool:
+    """Say whether a time that a browser shows tells the box anything: only forward, only while it doubts."""
+    known = true_time(reading, boot or Boot(floor))
+    if known.quality is Quality.CONFIRMED or not floor <= hinted_at <= floor + LONGEST_SILENCE:
+        return False
+    return known.at is None or hinted_at - known.at > LEAST_HINT
 
 
 def put_right(occurred_at: datetime, reading: Reading, moment: Moment) -> date | None:

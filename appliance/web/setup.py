@@ -14,6 +14,7 @@ from appliance.class_list import ClassList, Row
 from appliance.database import saving
 from appliance.errors import N_, AlreadySetUp, ApplianceError, BrokenText, FieldMissing, WrongSetupCode
 from appliance.languages import languages
+from appliance.web import care
 from appliance.web.context import (
     LOGIN_COOKIE,
     accept_files,
@@ -55,6 +56,7 @@ def save() -> ResponseReturnValue:
         if has_files() or found.problems:
             return _page(found=found)
         token = _save(found.rows)
+        care.hear_clock(db(), form().get("clock", ""))
     except ApplianceError as error:
         return _page(error, found)
     note_set_up(services().home)

@@ -11,7 +11,7 @@ from appliance import access, box_health, health, questions, roster, sessions
 from appliance.access import Login
 from appliance.database import saving
 from appliance.errors import N_, ApplianceError, FieldMissing, WrongPin
-from appliance.web import control
+from appliance.web import care, control
 from appliance.web.context import (
     LOGIN_COOKIE,
     address,
@@ -51,6 +51,7 @@ def log_in() -> ResponseReturnValue:
             access.forgive(db(), scope, address())
             old = request.cookies.get(LOGIN_COOKIE, "")
             token = access.log_in(db(), Login(teacher_id=teacher_id), now=now(), replaces=old)
+        care.hear_clock(db(), form().get("clock", ""))
     except ApplianceError as error:
         return _login_page(error)
     return with_login(redirect(url_for("teacher.view"), 303), token)
