@@ -106,10 +106,10 @@ class RegionSimulator:
 
     # One level up
 
-    def join(self, nation: RegionSimulator) -> None:
+    def join(self, nation: RegionSimulator, code: str = "") -> None:
         """Enrol with a nation; boxes that enrol from now on seal their counts to its key."""
         with nation.serve() as url:
-            forward.join(self.region, url, nation.code())
+            forward.join(self.region, url, code or nation.code())
         self.region = get_region(self.settings)
         self._start()
 

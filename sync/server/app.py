@@ -24,6 +24,7 @@ from sync.errors import (
     EnvelopeOversized,
     MethodNotAllowed,
     NotFound,
+    QuotaSpent,
     RefusedEnvelope,
     RequestTooLarge,
     SyncError,
@@ -37,12 +38,14 @@ from sync.errors import (
 from sync.keys import vouch_for_nation_key, vouch_for_policy_key
 from sync.reply import read_question
 from sync.server import answers, national, registry, web_access, web_context
+from sync.server.enrolment_pages import enrolment
 from sync.server.identity import Region
 from sync.server.inbox import sign_for
 from sync.server.ingest import Ingest, Quota, no_quota
 from sync.server.insight_data import insight_data
 from sync.server.insight_pages import insight
 from sync.server.metrics import RegionMetrics
+from sync.server.nation_pages import nation
 from sync.server.openapi import describe_region
 from sync.server.people_pages import people
 from sync.server.rollups import counted_to
@@ -60,6 +63,7 @@ UPLOADS_FOLDER = "uploads"
 UPLOADS_RETRY_SECONDS = 600
 # PostgreSQL starts again in less; a full line is a few commits long.
 RETRY_SECONDS = 30
+QUOTA_RETRY_SECONDS = 6 * 3600  # it may send again tomorrow; how far that is, nobody needs to know exactly
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _HEADERS = {
@@ -89,7 +93,7 @@ def create_app(region: Region, clock: Clock = now, quota: Quota = no_quota) -> F
     speakers = load_speakers()
     app.extensions[web_context.EXTENSION] = Door(region, clock, speakers)
     web_access.guard(app)
-    for pages in (people, insight, insight_data):
+    for pages in (people, enrolment, nation, insight, insight_data):
         app.register_blueprint(pages)
     _add_machine_routes(app, region, clock)
     _add_upload_routes(app, region, clock)
@@ -235,6 +239,8 @@ def _add_answers_to_errors(app: Flask, speakers: dict[str, Speaker], metrics: Re
         response.headers["Vary"] = "Accept-Language"
         if isinstance(error, TooManyCodes):
             response.headers["Retry-After"] = str(error.params["wait_seconds"])
+        if isinstance(error, QuotaSpent):
+            response.headers["Retry-After"] = str(QUOTA_RETRY_SECONDS)
         if error.status == 503:
             seconds = UPLOADS_RETRY_SECONDS if isinstance(error, UploadsFull) else RETRY_SECONDS
             response.headers["Retry-After"] = str(seconds)

@@ -35,6 +35,7 @@ from sync.server.identity import (
 )
 from sync.server.insight_cli import tables_command
 from sync.server.people_cli import audit_group, operator_group, token_group
+from sync.server.quotas import DailyQuota
 from sync.server.rollup_worker import RollupWorker
 from sync.server.store import open_store
 from sync.server.supervision import show_life, tell_supervisor
@@ -266,7 +267,7 @@ def serve_command(settings: RegionSettings, share_port: bool) -> None:
         store.migrate()  # a region made by an older version
     finally:
         store.close()
-    app = create_app(region)
+    app = create_app(region, quota=DailyQuota())
     counting = RollupWorker(region.database, now)
     server = wsgi.Server(
         (settings.host, settings.port),

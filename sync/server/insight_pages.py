@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, redirect, request
 from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
 
 from sync.errors import N_, NotFound
 from sync.server import box_states, charts, equity, rollups
@@ -18,7 +19,7 @@ from sync.server.equity import LONG, TIMED, Difference, Panel, Share, Told
 from sync.server.needs import NEEDS, BoxState, Need, in_touch, newest_version, ranked
 from sync.server.translation import Speaker
 from sync.server.web_access import needs
-from sync.server.web_context import db, now, show, speaker
+from sync.server.web_context import db, door, now, show, speaker
 
 insight = Blueprint("insight", __name__)
 
@@ -66,7 +67,9 @@ class NeedyBox:
 
 @insight.get("/")
 @needs("viewer")
-def overview() -> Response:
+def overview() -> AnyResponse:
+    if door().region.is_nation:
+        return redirect("/nation")
     boxes, today = box_states.box_states(db()), now().date()
     order = ranked(boxes, today)
     drawing, days = _days(today)

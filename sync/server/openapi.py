@@ -103,9 +103,10 @@ def _batches() -> dict[str, Any]:
             },
             "400": _problem("The envelope was refused; nothing was stored"),
             "401": _problem("The token is not known"),
-            "403": _problem("The envelope comes from another box"),
+            "403": _problem("The envelope comes from another box, or from one that waits for approval"),
             "409": _problem("Another batch with this number is stored; nothing was overwritten"),
             "413": _problem("The envelope is too large"),
+            "429": _problem("This box has sent enough for today; Retry-After says when to try again"),
             "507": _problem("The region's disk is full; nothing was stored"),
         },
     }

@@ -32,6 +32,10 @@ ACTION_WORDS = {
     "log_in": N_("logged in"),
     "log_in_refused": N_("log-in refused"),
     "log_out": N_("logged out"),
+    "codes_made": N_("codes for boxes made"),
+    "box_approved": N_("box approved"),
+    "box_revoked": N_("box revoked"),
+    "box_moved": N_("box moved to another school"),
     "token_added": N_("token for a program made"),
     "token_revoked": N_("token for a program revoked"),
 }

@@ -61,6 +61,12 @@ class Store(BoxTables):
     def has_other_epoch(self, box: Box, epoch: bytes) -> bool:
         return self.neighbours([(box.id, epoch, 0)]).has_other_epoch(box, epoch)
 
+    def count_received(self, box: Box, day: date) -> int:
+        """Return how many batches of a box came on a day."""
+        return self._count(
+            "SELECT count(*) FROM ledger WHERE box_id = ? AND received_day = ?", (box.id, day.isoformat())
+        )
+
     def count_batches(self) -> int:
         return self._count("SELECT count(*) FROM ledger")
 

@@ -32,6 +32,15 @@ NAVIGATION: tuple[tuple[str, str, Need], ...] = (
     ("/boxes", N_("Boxes"), "viewer"),
     ("/equity", N_("Treated alike?"), "viewer"),
     ("/tables", N_("Tables"), "viewer"),
+    ("/enrolment", N_("Letting in"), "operator"),
+    ("/audit", N_("Record"), "auditor"),
+    ("/account", N_("My account"), "self"),
+)
+
+# At the nation there are no boxes of its own: regions stand where boxes stand at a region.
+NATION_NAVIGATION: tuple[tuple[str, str, Need], ...] = (
+    ("/nation", N_("Regions"), "viewer"),
+    ("/enrolment", N_("Letting in"), "operator"),
     ("/audit", N_("Record"), "auditor"),
     ("/account", N_("My account"), "self"),
 )
@@ -122,4 +131,5 @@ def frame() -> dict[str, object]:
 
 
 def _navigation(role: Role) -> list[tuple[str, str]]:
-    return [(path, title) for path, title, need in NAVIGATION if may(role, need, is_change=False)]
+    pages = NATION_NAVIGATION if door().region.is_nation else NAVIGATION
+    return [(path, title) for path, title, need in pages if may(role, need, is_change=False)]
