@@ -30,6 +30,7 @@ PROBE_MILLISECONDS = 1500
 MOST_NAMES = 9
 # A cable is plugged in, the school's address server hands out another address, the hotspot is opened.
 LOOK_SECONDS = 5.0
+STOP_SECONDS = 0.5
 # Two networks are joined into one and with them two boxes; that is rare and may wait.
 LOOKS_A_PROBE = 12
 
@@ -134,8 +135,9 @@ class Presence:
 
     def close(self) -> None:
         self._ended.set()
+        # It may be asking the network about a name; the pages do not wait for the answer to stop.
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
         self._announce_no_more()
 
     def _keep(self) -> None:

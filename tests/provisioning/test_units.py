@@ -11,7 +11,7 @@ UNITS = Path(__file__).parents[2] / "systemd"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 KINDS = ("service", "socket", "timer", "path")
 ALL_UNITS = sorted(path.name for kind in KINDS for path in UNITS.glob(f"*.{kind}"))
-# A command of the system, in its own view of the disk; nothing of ours runs in it, and no network reaches it.
+# Commands of the system, in its own view of the disk: nothing of ours runs in them, no network reaches them.
 NOT_HARDENED = {"box-machine-id.service"}
 
 # What the units lean on and Debian brings; here as empty shells, so that only our own files are judged.
@@ -56,7 +56,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    for other in ("opt/sandyq/venv/bin/python", "usr/bin/mount", "bin/sh"):
+    for other in ("opt/sandyq/venv/bin/python", "usr/bin/mount", "usr/bin/systemctl", "bin/sh"):
         (root / other).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(program, root / other)
     return root
