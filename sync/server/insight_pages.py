@@ -27,6 +27,8 @@ NEEDS_SHOWN = 25  # what somebody can look after in a week; the list of boxes ha
 BOXES_A_PAGE = 50
 DAYS_DRAWN = 30
 MOST_SEARCH_LETTERS = 80
+# A scale of one per cent would make nothing look like much.
+NARROWEST_SCALE = 0.1
 
 LEVEL_WORDS = {"now": N_("Today"), "soon": N_("This week"), "later": N_("When there is time")}
 AXIS_WORDS = {
@@ -43,6 +45,7 @@ GROUP_WORDS = {
     "small": N_("Small schools"),
     "large": N_("Large schools"),
 }
+PLACE_WORDS = {"rural": N_("rural"), "urban": N_("urban"), "small": N_("small"), "large": N_("large")}
 WAIT_WORDS = {
     "s8": N_("up to 8 seconds"),
     "s16": N_("8 to 16 seconds"),
@@ -85,6 +88,7 @@ def overview() -> AnyResponse:
             for level, word in LEVEL_WORDS.items()
         ],
         drawing=drawing,
+        drawn=f"{days[-1][0]} – {days[0][0]}",
         days=days,
     )
 
@@ -132,7 +136,7 @@ def boxes() -> Response:
         choices=SHOWN_WORDS,
         newest=".".join(map(str, newest_version(every))),
         moods=MOOD_WORDS,
-        groups=GROUP_WORDS,
+        places=PLACE_WORDS,
     )
 
 
@@ -204,6 +208,7 @@ def _month(who: Speaker, month: str) -> str:
 
 def _view(panel: Panel, told: Sequence[Told]) -> View:
     most = max((share.between()[1] for _, share in panel.shares if share), default=1.0)
+    most = max(most, NARROWEST_SCALE)
     groups = tuple(_group(panel, name, share, told, most) for name, share in panel.shares)
     return View(
         speaker().say(AXIS_WORDS[panel.axis]),

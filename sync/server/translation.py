@@ -10,10 +10,11 @@ from datetime import date, datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
 
+from babel.core import Locale
 from babel.dates import format_date, format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 
 from sync.errors import SyncError
@@ -56,8 +57,9 @@ class Speaker:
 
     def share(self, value: float) -> str:
         """Return a share in per cent; below ten with one place, where it still matters."""
-        form = "0.0" if 0 < value < 0.0995 else "0"
-        return f"{format_decimal(100 * value, form, locale=self.language)}\u00a0%"
+        form = Locale.parse(self.language).percent_formats[None].pattern
+        is_small = 0 < value < 0.0995
+        return format_percent(value, form.replace("#,##0", "0.0") if is_small else form, locale=self.language)
 
     def moment(self, value: datetime) -> str:
         local = value.astimezone(KAZAKHSTAN)

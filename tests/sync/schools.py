@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from sync.anonymise import anonymise
 from sync.event import KINDS, Event, allowed_row
 from sync.generalise import WaitingRow, generalise
-from sync.server.store import Box, LedgerRow, Store
+from sync.server import rollups
+from sync.server.store import Box, LedgerRow, Store, open_store
+from tests.region_simulator import RegionSimulator
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,56 @@ def tries(learners: int, right: int, wrong: int, language: str = "kk") -> list[D
         Deed(f"{language} {at % learners}", "attempt_checked", language, result=result)
         for at, result in enumerate(results)
     ]
+
+
+MONDAY = date(2026, 9, 7)
+
+
+def play_autumn(region: RegionSimulator, now: datetime) -> None:
+    """Twenty-four schools in September; in the rural ones answers take long. Some boxes need somebody."""
+    store = open_store(region.region.database)
+    schools = Schools(store)
+    for number in range(24):
+        schools.add(
+            f"B-{number:05}", "rural" if number % 2 else "urban", "small" if number % 4 < 2 else "large"
+        )
+    for number, name in enumerate(schools.boxes):
+        slow = 80 if number % 2 else 20
+        waits = [60_000] * (slow + number % 3) + [5_000] * 30 + [14_000] * (70 - slow // 2)
+        languages = ("kk", "ru") if number % 4 else ("kk",)
+        answers = [
+            Deed(f"{language} {at % 14}", "answer_finished", language, "answered", duration_ms=wait)
+            for language in languages
+            for at, wait in enumerate(waits)
+        ]
+        schools.send(name, MONDAY, MONDAY, [*answers, *_questions(60), *tries(12, 30, 20)])
+        for week in range(5, 9):
+            day = MONDAY + timedelta(weeks=week, days=week % 3)
+            schools.send(name, day, day, _questions(30 + 5 * week))
+    # Three learners of one school handed to a person, and one school where many are stuck.
+    schools.send(
+        "B-00003", MONDAY, MONDAY, [Deed(f"kk {at}", "hand_back", reason="third_hint") for at in "abc"]
+    )
+    schools.send("B-00004", date(2026, 11, 9), date(2026, 11, 9), tries(14, 20, 90))
+    store.db.execute(
+        "UPDATE box SET last_contact_at = ?, school = 'Абай ауылы, № ' || id || ' орта мектеп'",
+        (now.isoformat(),),
+    )
+    long_ago = (now - timedelta(days=40)).isoformat()
+    store.db.execute("UPDATE box SET last_contact_at = ? WHERE label = 'B-00007'", (long_ago,))
+    rollups.update(store.db, now)
+    for label, change in (
+        ("B-00009", "disk = 'bad'"),
+        ("B-00011", "heat = 'watch'"),
+        ("B-00002", "missing = 3"),
+    ):
+        store.db.execute(
+            f"UPDATE rollup_state SET {change} WHERE box_id = (SELECT id FROM box WHERE label = ?)",
+            (label,),
+        )
+    store.close()
+    region.time = now
+
+
+def _questions(count: int) -> list[Deed]:
+    return [Deed(f"kk {at % 14}", "question_asked") for at in range(count)]
