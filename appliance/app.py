@@ -6,6 +6,7 @@ from flask import Flask, Response, request
 from jinja2 import StrictUndefined
 
 from appliance import class_now, labels, languages, permission
+from appliance.database import KeptConnections
 from appliance.rendering import render
 from appliance.web import (
     care,
@@ -46,6 +47,7 @@ def create_app(services: Services) -> Flask:
     app.request_class = BoxRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.extensions["sandyq"] = services
+    app.extensions["sandyq_connections"] = KeptConnections(services.database)
     _set_up_templates(app)
     errors.register(app)
     for room in (
@@ -76,6 +78,7 @@ def create_app(services: Services) -> Flask:
     app.before_request(control.keep_exam_closed)
     app.before_request(entry.show_rules_first)
     app.after_request(_finish)
+    app.after_request(context.note_status)
     app.teardown_request(context.close_db)
     return app
 

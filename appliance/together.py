@@ -34,8 +34,10 @@ class Together:
         self._turn = threading.Lock()
         self._waiting: list[_Work[object]] = []
 
-    def save(self, db: Database, act: Callable[[Database], T]) -> T:
+    def save(self, take: Callable[[], Database], act: Callable[[Database], T]) -> T:
         """Run `act` in a transaction that it may share; return what it returned, or raise what it raised.
+
+        `take` gives a connection to the one who saves for all: thirty who wait need not hold thirty.
 
         Raises:
             DiskFull, DatabaseBusy: nothing was saved.
@@ -47,7 +49,7 @@ class Together:
             if not own.done.is_set():
                 with self._door:
                     everybody, self._waiting = self._waiting, []
-                _save_all(db, everybody)
+                _save_all(take(), everybody)
         if own.fault is not None:
             raise own.fault
         return cast("T", own.value)

@@ -116,12 +116,20 @@ def _about_task(
     if request == requests_read.GUESS:
         # Right or wrong, any word on a guess would be the answer: the field checks it.
         return Plan((), "", (), hints.OWN_GUESS, (Decision("own_guess", "authored_hint"),))
-    if task.kind == "number" and concepts.is_concept(text):
+    if _is_calculated(task) and concepts.is_concept(text):
         return _concept(text, language, task, hint, step)
     if request is not None:
         # Nobody can read every disguise, so nobody is asked to write one.
         return Plan((), "", (), hint, (Decision(f"asked_{request}", "authored_hint"),), step=step)
     return _closed(text, language, task, rung, step, heard)
+
+
+def _is_calculated(task: Task) -> bool:
+    """Return whether the answer follows from numbers of the task: then who was not told them cannot know it.
+
+    A year or a capital is known to a model without any task.
+    """
+    return task.kind == "number" and len(numerals.mentions(task.text)) >= LEAST_NUMBERS
 
 
 def _concept(text: str, language: str, task: Task, hint: str, step: str) -> Plan:

@@ -23,6 +23,8 @@ from sync.errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, Disk
 # A cut of a full batch holds the write lock for well under a second even on a slow card;
 # past this something is stuck, and the learner's page should say so.
 BUSY_TIMEOUT_SECONDS = 10.0
+# A page has about thirty statements; each that a connection keeps ready weighs some kilobytes.
+STATEMENTS_KEPT = 48
 
 _FAULTS: dict[int, type[SyncError]] = {
     sqlite3.SQLITE_FULL: DiskFull,
@@ -37,13 +39,21 @@ _FAULTS: dict[int, type[SyncError]] = {
 }
 
 
-def open_database(path: Path) -> sqlite_utils.Database:
-    """Open (or create) the file for the calling thread; the caller closes it."""
+def open_database(path: Path, *, any_thread: bool = False) -> sqlite_utils.Database:
+    """Open (or create) the file; the caller closes it.
+
+    It belongs to the calling thread, unless the caller sees to it that one thread at a time has it.
+    """
     with translated_faults():
         _create_private(path)
         # isolation_level=None: Python never begins a transaction behind our back.
         connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, factory=_Connection
+            path,
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            factory=_Connection,
+            check_same_thread=not any_thread,
+            cached_statements=STATEMENTS_KEPT,
         )
         connection.turn = _turn_of(path)
         try:

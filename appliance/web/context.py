@@ -1,11 +1,13 @@
 """What every page needs of this request: the database, whose browser it is, and its language."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request, Response, current_app, g, make_response, request
@@ -16,6 +18,7 @@ from appliance import access, accommodations, labels, languages, root_calls, ros
 from appliance.access import Login
 from appliance.accommodations import Accommodation
 from appliance.assistant import Assistant
+from appliance.database import KeptConnections
 from appliance.discovery import Presence
 from appliance.errors import BodyTooLarge, ForeignOrigin, NotAllowed
 from appliance.exam_guard import ExamGuard
@@ -23,7 +26,8 @@ from appliance.live import LiveBoard
 from appliance.replay import Replays
 from appliance.roster import Learner, SchoolClass
 from appliance.together import Together
-from sync.database import open_database
+
+T = TypeVar("T")
 
 # The largest of our forms, printing cards, has one for each learner and a few more.
 MAX_FIELDS = 80
@@ -84,16 +88,37 @@ def services() -> Services:
 
 
 def db() -> Database:
-    """Return this request's connection; it is closed with the request."""
+    """Return this request's connection; it goes back with the request."""
     if "db" not in g:
-        g.db = open_database(services().database)
+        g.db = _kept_connections().take()
     return cast("Database", g.db)
 
 
-def close_db(_error: BaseException | None = None) -> None:
-    opened = g.pop("db", None)
-    if opened is not None:
-        opened.close()
+def save_with_others(act: Callable[[Database], T]) -> T:
+    """Save in one commit with whoever saves at this moment; who waits for it holds no connection.
+
+    Raises:
+        DiskFull, DatabaseBusy: nothing was saved.
+    """
+    if "db" in g:
+        _kept_connections().give_back(g.pop("db"), is_sound=True)
+    return services().bell.save(db, act)
+
+
+def note_status(response: Response) -> Response:
+    """Remember how the request went: after an error its connection is not given to the next page."""
+    g.went_well = response.status_code < HTTPStatus.BAD_REQUEST
+    return response
+
+
+def close_db(error: BaseException | None = None) -> None:
+    taken = g.pop("db", None)
+    if taken is not None:
+        _kept_connections().give_back(taken, is_sound=error is None and g.pop("went_well", False))
+
+
+def _kept_connections() -> KeptConnections:
+    return cast("KeptConnections", current_app.extensions["sandyq_connections"])
 
 
 def now() -> datetime:

@@ -24,6 +24,7 @@ from appliance.web.context import (
     learner,
     login,
     now,
+    save_with_others,
     services,
 )
 from appliance.web.errors import sentences
@@ -71,7 +72,7 @@ def join(code: str) -> ResponseReturnValue:
         chosen = roster.get_learner(db(), school_class.id, form().get("learner", ""))
         if school_class.uses_pictures:
             return redirect(url_for("entry.show_pictures", code=code, learner_id=chosen.id), 303)
-        token = services().bell.save(db(), _log_in(chosen))
+        token = save_with_others(_log_in(chosen))
     except ApplianceError as error:
         return _names_page(school_class, error)
     return _come_in(token)
@@ -100,9 +101,7 @@ def pick(code: str, learner_id: str) -> ResponseReturnValue:
     if not is_sure and pictures.find(db(), chosen.id) is None:
         return _pictures_page(school_class, chosen, tapped)
     try:
-        entered = services().bell.save(
-            db(), _check_pictures(chosen, tapped, _log_in(chosen), is_sure=is_sure)
-        )
+        entered = save_with_others(_check_pictures(chosen, tapped, _log_in(chosen), is_sure=is_sure))
         if isinstance(entered, ApplianceError):
             raise entered
     except ApplianceError as error:
@@ -120,7 +119,7 @@ def show_card(token: str) -> ResponseReturnValue:
 def use_card(token: str) -> ResponseReturnValue:
     holder = _get_card_holder(token)
     try:
-        login_token = services().bell.save(db(), _log_in(holder))
+        login_token = save_with_others(_log_in(holder))
     except ApplianceError as error:
         return _card_page(token, holder, error)
     return _come_in(login_token)

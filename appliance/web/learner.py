@@ -20,7 +20,7 @@ from appliance.errors import (
     TutorHeld,
 )
 from appliance.roster import Learner
-from appliance.web.context import db, form, language, learner, now, services
+from appliance.web.context import db, form, language, learner, now, save_with_others, services
 from appliance.web.errors import sentences
 from appliance.web.stream import HEARTBEAT_SECONDS, event_stream, follow_questions
 from sync.event import Event, Value
@@ -54,7 +54,7 @@ def ask() -> ResponseReturnValue:
     if wish is not None and call_person(asker, text, submission, wish):
         return redirect(url_for("learner.ask_form"), 303)
     try:
-        services().bell.save(db(), _put_question(asker, text, submission, language(), now()))
+        save_with_others(_put_question(asker, text, submission, language(), now()))
     except ApplianceError as error:
         if isinstance(error, ExamRunning):
             services().guard.count(asker.school_class_id, "page")

@@ -24,12 +24,13 @@ def fill_disk(classroom: Classroom, monkeypatch: pytest.MonkeyPatch) -> Callable
                 db.execute("INSERT INTO filler VALUES (zeroblob(200))")
         db.close()
 
-        def limited(path):  # type: ignore[no-untyped-def]
-            db = real(path)
+        def limited(path, **how):  # type: ignore[no-untyped-def]
+            db = real(path, **how)
             db.execute(f"PRAGMA max_page_count = {pages}")
             return db
 
-        for module in ("sync.database", "appliance.database", "appliance.web.context"):
+        classroom.app.extensions["sandyq_connections"].close()  # those were opened before the disk was full
+        for module in ("sync.database", "appliance.database"):
             monkeypatch.setattr(f"{module}.open_database", limited)
 
     return fill

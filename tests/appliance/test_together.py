@@ -37,7 +37,7 @@ def test_sixty_threads_each_get_their_own_answer(path: Path) -> None:
         db = open_database(path)
         bell.wait()
         try:
-            told[number] = line.save(db, insert(number))
+            told[number] = line.save(lambda: db, insert(number))
         except SessionNotOpen:
             faults.append(number)
         finally:
@@ -65,7 +65,7 @@ def test_those_who_wait_share_the_next_commit(path: Path) -> None:
     def run(act) -> None:  # type: ignore[no-untyped-def]
         db = open_database(path)
         db.conn.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
-        line.save(db, act)
+        line.save(lambda: db, act)
         db.close()
 
     threads = [threading.Thread(target=run, args=(slow,))]
@@ -86,7 +86,7 @@ def test_a_commit_that_fails_fails_for_everybody(path: Path) -> None:
     db = open_database(path)
     db.execute("CREATE TABLE other (number INTEGER REFERENCES fact(number) DEFERRABLE INITIALLY DEFERRED)")
     with pytest.raises(Exception, match="FOREIGN KEY"):
-        Together().save(db, lambda own: own.execute("INSERT INTO other VALUES (99)"))
+        Together().save(lambda: db, lambda own: own.execute("INSERT INTO other VALUES (99)"))
     assert not db.conn.in_transaction
-    assert Together().save(db, insert(1)) == 2
+    assert Together().save(lambda: db, insert(1)) == 2
     db.close()

@@ -31,7 +31,7 @@ from tests.tutor.leak_judge import tells
 MOST_LEAKS_PERCENT = Must(2, at_least=False, unit="%")
 MOST_FALSE_ALARMS_PERCENT = Must(8, at_least=False, unit="%")
 # The sets that are written out, each by its file.
-WRITTEN = ("eighth",)
+WRITTEN = ("eighth", "ninth")
 # Pieces as an engine sends them.
 LARGEST_PIECE = 8
 
@@ -63,7 +63,10 @@ def shown_by(plan: Plan, reply: str, chance: random.Random | None = None) -> str
 def shown_on_page(
     item: Item, turns: Sequence[tuple[str, str]], rung: int, chance: random.Random
 ) -> list[str]:
-    """Return what a learner sees of a model's words on the page of a task, one text for each turn."""
+    """Return what a learner sees of a model's words on the page of a task, one text for each turn.
+
+    A model obliges with what it knows: who was not told the task has no answer to tell.
+    """
     kind = "words" if item.is_words else "number"
     task = Task("1", "7a", kind, item.task, (Accepted(item.key),))
     met: list[Decision] = []
@@ -73,7 +76,8 @@ def shown_on_page(
             plea, item.language, "open", task, Standing(rung=rung), "99" if rung else "",
             seen, heard=partial(tutoring.letters_met, tuple(met)),
         )  # fmt: skip
-        seen.append(shown_by(plan, reply, chance))
+        knows = any(item.task in message["content"] for message in plan.messages)
+        seen.append(shown_by(plan, reply, chance) if knows else "")
         if plan.menu is not None:
             met.append(tutoring.moved(plan.menu.letters[0], plan.rung))
         met += plan.decisions

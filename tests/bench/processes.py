@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import psutil
-
 SANDYQ = Path(sys.executable).with_name("sandyq")
 
 # Short beside everything measured; a busy loop would take the processor from what is measured.
@@ -107,17 +105,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def listener_memory_bytes(process: subprocess.Popen[str], port: int) -> int:
-    """Resident memory of whichever of our processes serves the port."""
-    parent = psutil.Process(process.pid)
-    for candidate in (parent, *parent.children(recursive=True)):
-        for connection in candidate.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
-                resident: int = candidate.memory_info().rss
-                return resident
-    raise BenchFailed(f"no process of ours listens on port {port}")
 
 
 def say(line: str) -> None:

@@ -38,19 +38,19 @@ from tests.bench.logins import measure_logins
 from tests.bench.month import FULL as FULL_MONTH
 from tests.bench.month import QUICK as QUICK_MONTH
 from tests.bench.month import judge_month
+from tests.bench.pages import measure_pages
 from tests.bench.peer import PEER, SLOTS, THREADS, PeerSetting, describe
 from tests.bench.processes import (
     SANDYQ,
     BenchFailed,
     clean_environment,
     free_port,
-    listener_memory_bytes,
     say,
     started,
     wait_for,
 )
 from tests.bench.soak import FULL_SECONDS, QUICK_SECONDS, judge_soak
-from tests.bench.visits import fetch_cold, has_page, is_engine_ready
+from tests.bench.visits import has_page, is_engine_ready
 
 ROOT = Path(__file__).parents[2]
 MODEL = "smollm2-135m-instruct"
@@ -83,9 +83,6 @@ PARTS = (
 )
 
 LESSON = "You help pupils of class 7A. Answer in short and plain sentences."
-
-# A page opened as often as by a full class, before memory is read.
-VISITS_BEFORE_MEMORY = 30
 
 
 def main() -> None:
@@ -148,7 +145,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "soak": partial(judge_soak, home, QUICK_SECONDS if effort.is_quick else FULL_SECONDS),
         "leak": partial(judge_leaks, ROOT, say),
         "start": lambda: (measure_starts(home, effort.rounds), []),
-        "pages": lambda: (measure_pages(home, effort.rounds), []),
+        "pages": partial(measure_pages, home, effort.rounds),
         "wire": lambda: (measure_wire(effort.rounds), []),
         "link": lambda: (measure_link(effort.rounds), []),
         "privacy": lambda: (measure_privacy(), []),
@@ -202,37 +199,6 @@ def start_to_first_token(home: Path, round_name: str) -> float:
         seconds = ready + told.first_token_seconds
     say(f"start to first token, round {round_name}: {number(seconds)} s")
     return seconds
-
-
-def measure_pages(home: Path, rounds: int) -> Section:
-    """What a cold visit costs a cheap phone, and the pages the box."""
-    ports = {name: free_port() for name in ("", "engine-", "region-")}
-    flags = [word for name, port in ports.items() for word in (f"--{name}port", str(port))]
-    visits, memory = [], []
-    for n in range(1, rounds + 1):
-        with started("demo", home, "demo", "--json", "--home", str(home), *flags) as process:
-            if process.stdout is None:
-                raise BenchFailed("the demo has no output")
-            line = process.stdout.readline()
-            if not line:
-                raise BenchFailed("the demo ended before it was ready")
-            web = json.loads(line)["web"]
-            visits.append(fetch_cold(web))
-            for _ in range(VISITS_BEFORE_MEMORY - 1):
-                fetch_cold(web)
-            memory.append(listener_memory_bytes(process, ports[""]) / 1e6)
-        say(f"pages, round {n}/{rounds}: {visits[-1].bytes / 1e3:.1f} kB, {number(memory[-1])} MB resident")
-    return Section(
-        "Pages",
-        "A learner's first page with an empty cache, bytes with headers, in `sandyq demo`; memory of the\n"
-        f"process that serves the pages after {VISITS_BEFORE_MEMORY} such visits. The largest part is\n"
-        f"`{visits[-1].largest}`.",
-        (
-            Measurement("first learner page, cold", "kB", tuple(v.bytes / 1e3 for v in visits)),
-            Measurement("first learner page, cold", "requests", tuple(float(v.requests) for v in visits)),
-            Measurement("web process, resident", "MB", tuple(memory)),
-        ),
-    )
 
 
 def put_model(home: Path) -> Path:

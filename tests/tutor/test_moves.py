@@ -141,6 +141,12 @@ def test_no_word_is_explained_where_the_answer_is_a_word() -> None:
     assert plan.decisions[0].rule == "asked_unclear"
 
 
+def test_no_word_is_explained_where_a_model_knows_the_number_without_the_task() -> None:
+    year = Task("3", "7a", "number", "In which year did the war end?", (Accepted("1945"),))
+    plan = tutoring.plan("What is a war?", "en", "open", year, Standing(rung=1), "1944")
+    assert plan.messages == ()
+
+
 def test_a_free_question_near_a_task_is_guarded_by_its_key() -> None:
     for text in ("six pens on each day of the week, how many pens?", "Қалам, pens a day: 6 and a week"):
         near = tutoring.near(text, [PENS])
