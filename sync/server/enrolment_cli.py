@@ -42,6 +42,12 @@ _SIZES = click.Choice(["small", "large"])
 @click.option(
     "--sheet", "sheet_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to print."
 )
+@click.option(
+    "--settings",
+    "settings_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a table for `sandyq image settings`.",
+)
 @click.option("--language", type=click.Choice(list(LANGUAGES)), default=PAGE_LANGUAGE, help="Of the page.")
 @as_json
 @click.pass_obj
@@ -62,6 +68,8 @@ def codes_command(settings: RegionSettings, /, schools: Path | None, is_json: bo
         )
     if asked["csv_file"]:
         _save(asked["csv_file"], enrolments.sheet_as_csv(sheet, asked["url"]))
+    if asked["settings_file"]:
+        _save(asked["settings_file"], enrolments.sheet_as_settings(sheet, asked["url"]))
     if asked["sheet_file"]:
         speaker = load_speakers()[asked["language"]]
         _save(asked["sheet_file"], code_sheet.render_sheet(sheet, region.name, asked["url"], speaker))
@@ -78,7 +86,7 @@ def codes_command(settings: RegionSettings, /, schools: Path | None, is_json: bo
             for one in sheet.codes
         ],
     }
-    is_on_paper = asked["csv_file"] or asked["sheet_file"]
+    is_on_paper = any(asked[name] for name in ("csv_file", "sheet_file", "settings_file"))
     lines = [] if is_on_paper else [f"{one.code}  {one.place.school}".rstrip() for one in sheet.codes]
     lines.append(
         f"{len(sheet.codes)} codes, each for one box, until {sheet.codes[0].expires_at:%Y-%m-%d} UTC."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ SHEET_DAYS = 30
 MAX_SHEET_DAYS = 90  # a forgotten sheet in a drawer is a way in
 MAX_CODES = 1_000  # more than any district has schools
 MAX_SCHOOL_LETTERS = 80
+MAX_FOLDER_LETTERS = 50
 SECRET_BYTES = 16
 SHEET_NAME_BYTES = 4
 
@@ -100,13 +102,25 @@ def _has_semicolons(text: str) -> bool:
 
 
 def sheet_as_csv(sheet: CodeSheet, region_url: str) -> str:
-    """Return the sheet for a spreadsheet and for `sandyq image settings --csv`."""
+    """Return the sheet for a spreadsheet."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["school", "stratum", "size_class", "region_url", "code", "expires_at"])
     for one in sheet.codes:
         place = (_harmless(one.place.school), one.place.stratum, one.place.size_class)
         writer.writerow([*place, region_url, str(one.code), one.expires_at.date().isoformat()])
+    return out.getvalue()
+
+
+def sheet_as_settings(sheet: CodeSheet, region_url: str) -> str:
+    """Return the sheet as `sandyq image settings --csv` reads it: a card for each box."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["box", "region_url", "enrolment_code"])
+    for number, one in enumerate(sheet.codes, start=1):
+        # The name of a folder: letters and digits of the school, and a number that makes it the only one.
+        words = re.sub(r"\W+", "-", one.place.school).strip("-_")[:MAX_FOLDER_LETTERS]
+        writer.writerow([f"{number:03}-{words}".rstrip("-"), region_url, str(one.code)])
     return out.getvalue()
 
 

@@ -26,6 +26,7 @@ nation = Blueprint("nation", __name__)
 
 DAYS_SHOWN = 14
 WEEKS_SHOWN = 6
+QUIET_DAYS = 3  # yesterday is stated tonight; a weekend of a line that is down is nothing to call about
 
 STATE_WORDS = {
     national.EQUAL: N_("both count the same"),
@@ -69,7 +70,8 @@ CELL_WORDS = {
 def overview() -> Response:
     if not web_context.door().region.is_nation:
         raise NotFound
-    return web_context.show("nation.html", **page(web_context.store(), web_context.speaker()))
+    today = web_context.now().date()
+    return web_context.show("nation.html", **page(web_context.store(), web_context.speaker(), today))
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,13 @@ class CellLine:
     weeks: tuple[Sum | None, ...]
 
 
-def page(store: Store, speaker: Speaker) -> dict[str, Any]:
+def page(store: Store, speaker: Speaker, today: date) -> dict[str, Any]:
     """Return what the template needs, already in the reader's language."""
     accounts, sums = national.accounts(store), national.sums(store)
     mondays = sorted({place[2] for place in sums}, reverse=True)[:WEEKS_SHOWN]
     stated = [account.newest for account in accounts]
     return {
-        "regions": [_region(account, speaker) for account in accounts],
+        "regions": [_region(account, speaker, today) for account in accounts],
         "events": sum(one.all_events for one in stated if one),
         "batches": sum(one.all_batches for one in stated if one),
         "letters": sum(account.letters.get(national.COUNTED, 0) for account in accounts),
@@ -97,20 +99,28 @@ def page(store: Store, speaker: Speaker) -> dict[str, Any]:
     }
 
 
-def _region(account: RegionAccount, speaker: Speaker) -> dict[str, Any]:
+def _region(account: RegionAccount, speaker: Speaker, today: date) -> dict[str, Any]:
     return {
         "name": account.name or account.label,
         "account": account,
         "letters": [
-            (speaker.say(LETTER_WORDS[state]), count)
-            for state, count in sorted(account.letters.items())
-            if state in LETTER_WORDS
+            (speaker.say(words), account.letters[state])
+            for state, words in LETTER_WORDS.items()
+            if state in account.letters
         ],
-        "remarks": [
-            speaker.say(REMARK_WORDS[remark]) for remark in account.remarks if remark in REMARK_WORDS
-        ],
+        "remarks": _silence(account, speaker, today)
+        + [speaker.say(REMARK_WORDS[remark]) for remark in account.remarks if remark in REMARK_WORDS],
         "days": _shown(account.days),
     }
+
+
+def _silence(account: RegionAccount, speaker: Speaker, today: date) -> list[str]:
+    """A region that states nothing is the first sign of one that does not run."""
+    newest = account.newest
+    days = (today - newest.day).days if newest else 0
+    if days <= QUIET_DAYS:
+        return []
+    return [speaker.say("no statement for so many days: %(count)s", count=speaker.number(days))]
 
 
 def _shown(days: Sequence[DayAccount]) -> list[DayAccount]:

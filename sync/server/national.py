@@ -317,6 +317,8 @@ class RegionAccount:
         """The worst of its days; a day that is not over is not stated yet."""
         if REMARK_STATEMENT in self.remarks:
             return DIFFERS
+        if self.newest is None:
+            return NOT_STATED
         states = {day.state for day in self.days}
         return next((state for state in (DIFFERS, UNDER_WAY) if state in states), EQUAL)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from provisioning.settings_card import read_table
 from sync import client, usb
 from sync.errors import BoxNotApproved, BoxRevoked, CodeRefused, PlaceUnknown, UnknownLabel
 from sync.keys import ensure_device_key
@@ -185,6 +186,13 @@ def test_the_list_opens_in_a_spreadsheet_and_starts_no_formula(region: RegionSim
     assert [row["school"] for row in rows] == ["'=HYPERLINK(1)", "Мектеп, №1"]
     assert rows[0]["code"] == str(sheet.codes[0].code)
     assert rows[0]["region_url"] == "https://region.example"
+
+
+def test_cards_for_boxes_are_made_from_the_sheet(region: RegionSimulator) -> None:
+    sheet = sheet_of(region, [*PLACES, PLACES[0]])
+    table = read_table(enrolments.sheet_as_settings(sheet, "https://region.example").encode())
+    assert list(table) == ["001-12-мектеп", "002-Лицей-1-Co", "003", "004-12-мектеп"]
+    assert [card.enrolment_code for card in table.values()] == [str(one.code) for one in sheet.codes]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
