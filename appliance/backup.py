@@ -1,7 +1,7 @@
 """Make a copy of the box's state that is proven to open, while lessons run.
 
 The copy is taken by SQLite itself from one unchanging view, so no lesson waits for it; every page of it is
-read (the nightly check of the database); it is encrypted to the school's key, written whole or not at all,
+read (the daily check of the database); it is encrypted to the school's key, written whole or not at all,
 read back, opened and checked again. Only then it counts, and only then older ones may go. No key of the box
 is in it: a backup lets nobody send in this school's name (decision 0047).
 """

@@ -183,7 +183,7 @@ class _House:
 
 
 def _is_database_good(settings: Settings) -> bool:
-    """A quick look; what the night's full check has found counts as well."""
+    """A quick look; what the daily full check has found counts as well."""
     path = settings.sync.database_path
     if soundness.is_damage_noted(settings.home) or soundness.is_damaged(path):
         return False

@@ -23,7 +23,7 @@ LEAST_DISK_FREE_BYTES = 500 * 1024 * 1024
 # Bits of the Raspberry Pi's own report: what is so now, and what was since it was switched on.
 UNDER_VOLTAGE_NOW = 1 << 0
 UNDER_VOLTAGE_SINCE = 1 << 16
-# A backup each night; a week without one is a holiday, more is forgotten.
+# A backup each day of school; a week without one is a holiday, more is forgotten.
 BACKUP_IS_OLD = timedelta(days=8)
 # Batches of a small school wait for a week; a month without a receipt is a broken line.
 RECEIPT_IS_OLD = timedelta(days=31)

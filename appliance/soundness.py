@@ -1,7 +1,7 @@
-"""Is the database whole? A quick look at every start, a full one every night.
+"""Is the database whole? A quick look at every start, a full one every day.
 
 A start must not keep a class waiting, so the quick look ends after a few seconds and then says that it did
-not see everything; the night's backup reads every page of its copy. What the night finds is noted in a
+not see everything; the day's backup reads every page of its copy. What it finds is noted in a
 file beside the database, because a damaged one cannot be trusted to remember it.
 """
 

@@ -133,7 +133,7 @@ def _verify_speaks_for_school() -> None:
 
 
 def _of_database(own: Database) -> tuple[Finding, ...]:
-    """Return what the tables and the night's check say, when it is bad; the rest is the technician's."""
+    """Return what the tables and the daily check say, when it is bad; the rest is the technician's."""
     moment = boots.now(own)
     clock = signs.clock(datetime.now(UTC), moment.quality, is_synchronised=senses.is_synchronised())
     damage = signs.database(soundness.is_damage_noted(services().home))
