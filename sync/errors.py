@@ -70,6 +70,38 @@ class DatabaseAway(SyncError):
     status = 503
 
 
+class RegionMoved(SyncError):
+    key = "region_moved"
+    message = N_("The region has moved to another database.")
+    hint = N_("The box keeps everything. The operator restarts the region's service.")
+    status = 503
+
+
+class TargetNotEmpty(SyncError):
+    key = "target_not_empty"
+    message = N_("There is a region in that database already.")
+    hint = N_("Give an empty database. Nothing was changed.")
+
+
+class MoveIncomplete(SyncError):
+    key = "move_incomplete"
+    message = N_("After the move the table %(table)s does not hold what it held before.")
+    hint = N_("The region stays where it was. Run: sandyq region migrate --give-up FROM TO")
+
+
+class ArchiveIncomplete(SyncError):
+    key = "archive_incomplete"
+    message = N_("The file for %(day)s does not hold all events of that day.")
+    hint = N_("Nothing was deleted. Check the disk of the archive and run: sandyq region retain")
+
+
+class ParquetMissing(SyncError):
+    key = "parquet_missing"
+    message = N_("Parquet files need a package that is not installed here.")
+    hint = N_("Install it on the region's server with: pip install 'sandyq[region]'")
+    status = 501
+
+
 class DatabaseDriverMissing(SyncError):
     key = "database_driver_missing"
     message = N_("PostgreSQL needs a package that is not installed here.")

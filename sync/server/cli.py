@@ -38,6 +38,7 @@ from sync.server.people_cli import audit_group, operator_group, token_group
 from sync.server.quotas import DailyQuota
 from sync.server.rollup_worker import RollupWorker
 from sync.server.store import open_store
+from sync.server.store_cli import migrate_command, retain_command, schema_command
 from sync.server.supervision import show_life, tell_supervisor
 from sync.settings import RegionSettings
 
@@ -339,4 +340,6 @@ def _kilo(value: int | None) -> int | None:
 
 
 for command in (approve_command, codes_command, forward_command, join_command, move_command, nation_command):
+    region_group.add_command(command)
+for command in (migrate_command, retain_command, schema_command):
     region_group.add_command(command)

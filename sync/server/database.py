@@ -11,7 +11,7 @@ room. Keeps out: tables, rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -59,8 +59,26 @@ class RegionDatabase(Protocol):
     def columns(self, table: str) -> dict[str, str]:
         """Return the columns of a table with their types; nothing when there is no such table."""
 
+    def each(self, sql: str, params: Sequence[object] = ()) -> Iterator[Row]:
+        """Read many rows without holding them all, as they were at one moment."""
+
+    def tables(self) -> list[str]:
+        """Return our tables, those that others refer to first."""
+
+    def keep_numbering(self) -> None:
+        """After rows came with their numbers, let each self-numbering key go on behind them."""
+
+    def refuse_changes(self, tables: Sequence[str]) -> None:
+        """From now on each change of these tables fails as RegionMoved, whoever tries."""
+
+    def allow_changes(self, tables: Sequence[str]) -> None:
+        """Take that back."""
+
     def ensure_partition(self, table: str, day: str) -> None:
         """Make room for rows of a received day, where a table is kept in such parts."""
+
+    def drop_partition(self, table: str, day: str) -> None:
+        """Let go of all rows of a received day."""
 
     def close(self) -> None: ...
 

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-import duckdb
-
 from sync.generalise import K
+from sync.server import parquet
 from sync.server.equity import AXES, VECTORS
 from sync.server.threshold import FEWEST_BOXES
 
@@ -108,17 +107,12 @@ _TYPES = {"block": "BIGINT", "amount": "BIGINT"}
 
 def as_parquet(rows: Iterable[ToldRow]) -> bytes:
     """Return the same as Parquet."""
-    columns = ", ".join(f"'{name}': '{_TYPES.get(name, 'VARCHAR')}'" for name in COLUMNS)
     with tempfile.TemporaryDirectory(prefix="sandyq-export-") as folder:
-        table, parquet = Path(folder) / "told.csv", Path(folder) / "told.parquet"
+        table, made = Path(folder) / "told.csv", Path(folder) / "told.parquet"
         table.write_text(as_csv(rows), encoding="utf-8")
-        with duckdb.connect(config={"threads": 1}) as memory:
-            memory.execute(
-                f"COPY (SELECT * REPLACE ({_NEVER_NULL}) FROM read_csv(?, header = true,"  # noqa: S608 - our own words
-                f" columns = {{{columns}}})) TO '{parquet}' (FORMAT parquet, COMPRESSION zstd)",
-                [str(table)],
-            )
-        return parquet.read_bytes()
+        columns = {name: _TYPES.get(name, "VARCHAR") for name in COLUMNS}
+        parquet.from_csv(table, columns, made, select=f"* REPLACE ({_NEVER_NULL})")
+        return made.read_bytes()
 
 
 # An empty field of a CSV is nothing to the reader; in our rows it is the empty word.

@@ -82,6 +82,16 @@ def name_nation(folder: Path, public: bytes) -> None:
     save_private(folder / IDENTITY_FILE, content, replace=True)
 
 
+def name_database(settings: RegionSettings, address: str) -> Region:
+    """The region's database is at this address from now on."""
+    get_region(settings)
+    record = json.loads(read_private(settings.folder / IDENTITY_FILE) or b"{}")
+    record["database"] = address
+    content = json.dumps(record, ensure_ascii=False, indent=1).encode()
+    save_private(settings.folder / IDENTITY_FILE, content, replace=True)
+    return get_region(settings)
+
+
 def get_region(settings: RegionSettings) -> Region:
     """Return the region that `region init` made here."""
     content = read_private(settings.folder / IDENTITY_FILE)

@@ -21,8 +21,10 @@ from sync.errors import (
     DatabaseDriverMissing,
     DatabaseUnavailable,
     DiskFull,
+    RegionMoved,
     SyncError,
 )
+from sync.server.table_order import in_order
 
 try:
     import psycopg
@@ -36,6 +38,8 @@ CONNECT_TIMEOUT_SECONDS = 5  # the database stands in the same room; a box's req
 LOCK_TIMEOUT_SECONDS = 10
 # A worker that stopped inside a transaction (a frozen machine) must not hold the write lock for ever.
 IDLE_IN_TRANSACTION_SECONDS = 60
+ROWS_AT_ONCE = 5_000  # of a large answer; a megabyte or two
+MOVED_STATE = "SQMOV"  # our own SQLSTATE: the region lives in another database now
 WRITE_LOCK = 0x53414E44  # "SAND": the one advisory lock of a region's writers
 
 WORDS: Mapping[str, str] = {
@@ -185,6 +189,53 @@ class PostgresDatabase:
                 ).fetchall()
             )
 
+    def each(self, sql: str, params: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        with (
+            _translated_faults(),
+            self.connection.transaction(),  # a cursor lives in one; no write lock: others go on
+            self.connection.cursor(name="sandyq_each") as cursor,
+        ):
+            cursor.itersize = ROWS_AT_ONCE
+            yield from cursor.execute(_dollars(sql), params)
+
+    def tables(self) -> list[str]:
+        found = self.rows(
+            "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+            " AND relkind IN ('r', 'p') AND NOT relispartition"
+        )
+        references = self.rows(
+            "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
+            " WHERE contype = 'f' AND connamespace = current_schema()::regnamespace"
+        )
+        return in_order([name for (name,) in found], [(table, referred) for table, referred in references])
+
+    def keep_numbering(self) -> None:
+        for table, column in self.rows(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = current_schema() AND is_identity = 'YES'"
+        ):
+            self.rows(
+                f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column}))"  # noqa: S608
+                f" FROM {table} HAVING max({column}) IS NOT NULL"
+            )
+
+    def refuse_changes(self, tables: Sequence[str]) -> None:
+        with self.transaction(), _translated_faults():
+            self.connection.execute(
+                "CREATE OR REPLACE FUNCTION sandyq_moved() RETURNS trigger LANGUAGE plpgsql AS"
+                f" $$ BEGIN RAISE EXCEPTION 'moved' USING ERRCODE = '{MOVED_STATE}'; END $$".encode()
+            )
+            for table in tables:
+                self.connection.execute(
+                    "CREATE OR REPLACE TRIGGER moved BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE"
+                    f" ON {table} FOR EACH STATEMENT EXECUTE FUNCTION sandyq_moved()".encode()
+                )
+
+    def allow_changes(self, tables: Sequence[str]) -> None:
+        with self.transaction(), _translated_faults():
+            for table in tables:
+                self.connection.execute(f"DROP TRIGGER IF EXISTS moved ON {table}".encode())
+
     def ensure_partition(self, table: str, day: str) -> None:
         if (table, day) in self._partitions:
             return
@@ -199,6 +250,12 @@ class PostgresDatabase:
                 )
         if not self._is_inside:
             self._partitions.add((table, day))  # inside a transaction it may yet be undone
+
+    def drop_partition(self, table: str, day: str) -> None:
+        self._partitions.discard((table, day))
+        with _translated_faults():
+            name = partition_name(table, date.fromisoformat(day))
+            self.connection.execute(f"DROP TABLE IF EXISTS {name}".encode())
 
     def close(self) -> None:
         with suppress(psycopg.Error):
@@ -236,6 +293,8 @@ def _translated_faults() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as fault:
+        if fault.sqlstate == MOVED_STATE:
+            raise RegionMoved from fault
         for foreign, ours in _FAULTS:
             if isinstance(fault, foreign):
                 raise ours from fault

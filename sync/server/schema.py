@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from sync.batch import RULES
 from sync.event import HexPrefix, OneOf
-from sync.server import nation_tables, people_tables, rollup_tables, takeover
+from sync.server import move_tables, nation_tables, people_tables, rollup_tables, takeover
 from sync.server.database import RegionDatabase
 from sync.server.event_rows import EVENT_FIELDS
 from sync.server.sqlite_database import SqliteDatabase
@@ -138,6 +138,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("r003_places", nation_tables.PLACES_FORWARD, nation_tables.PLACES_BACK),
     Migration("r004_nation", nation_tables.NATION_FORWARD, nation_tables.NATION_BACK),
     Migration("r005_people", people_tables.FORWARD, people_tables.BACK),
+    Migration("r006_move", move_tables.FORWARD, move_tables.BACK),
 )
 
 _RECORD = "CREATE TABLE region_migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL) {strict}"
@@ -175,6 +176,12 @@ def step_back(db: RegionDatabase, migrations: tuple[Migration, ...] | None = Non
         _define(db, newest.back)
         db.execute("DELETE FROM region_migration WHERE name = ?", (newest.name,))
     return newest.name
+
+
+def steps(db: RegionDatabase) -> list[str]:
+    """Return the migrations that were applied, in their order."""
+    applied = _applied(db)
+    return [migration.name for migration in MIGRATIONS if migration.name in applied]
 
 
 def _applied(db: RegionDatabase) -> set[str]:

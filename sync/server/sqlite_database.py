@@ -5,6 +5,7 @@ How SQLite is opened and how writers queue belongs to `sync/database`.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,11 @@ from typing import Any, Literal, Self
 
 from sqlite_utils import Database
 
-from sync.database import open_database, translated_faults, write_transaction
+from sync.database import open_database
+from sync.database import translated_faults as faults_of_sqlite
+from sync.database import write_transaction as write_transaction_of_sqlite
+from sync.errors import RegionMoved
+from sync.server.table_order import in_order
 
 WORDS: Mapping[str, str] = {
     "id": "INTEGER PRIMARY KEY",
@@ -26,6 +31,8 @@ WORDS: Mapping[str, str] = {
     "brin": "",
     "brin_options": "",
 }
+MOVED = "sandyq: this region moved to another database"
+_CHANGES = ("INSERT", "UPDATE", "DELETE")
 _READS = ("SELECT", "WITH", "PRAGMA", "EXPLAIN")
 
 
@@ -84,8 +91,46 @@ class SqliteDatabase:
             rows = self.sqlite.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
         return dict(rows)
 
+    def each(self, sql: str, params: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        with translated_faults():
+            yield from self.sqlite.execute(sql, tuple(params))
+
+    def tables(self) -> list[str]:
+        found = [name for (name,) in self.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        references = self.rows(
+            'SELECT t.name, f."table" FROM sqlite_schema t, pragma_foreign_key_list(t.name) f'
+            " WHERE t.type = 'table'"
+        )
+        return in_order(found, [(table, referred) for table, referred in references])
+
+    def keep_numbering(self) -> None:
+        """SQLite numbers behind the highest by itself."""
+
+    def refuse_changes(self, tables: Sequence[str]) -> None:
+        with self.transaction():
+            for table in tables:
+                for change in _CHANGES:
+                    self.sqlite.execute(
+                        f"CREATE TRIGGER IF NOT EXISTS moved_{table}_{change} BEFORE {change} ON {table}"
+                        f" BEGIN SELECT RAISE(ABORT, '{MOVED}'); END"
+                    )
+
+    def allow_changes(self, tables: Sequence[str]) -> None:
+        with self.transaction():
+            for table in tables:
+                for change in _CHANGES:
+                    self.sqlite.execute(f"DROP TRIGGER IF EXISTS moved_{table}_{change}")
+
     def ensure_partition(self, table: str, day: str) -> None:
         """One file has no parts."""
+
+    def drop_partition(self, table: str, day: str) -> None:
+        # By the number of the batches: there is no index on the day.
+        self.execute(
+            f"DELETE FROM {table} WHERE received_day = ? AND number IN"  # noqa: S608 - our own words
+            " (SELECT number FROM ledger WHERE received_day = ?)",
+            (day, day),
+        )
 
     def close(self) -> None:
         self.sqlite.close()
@@ -99,3 +144,20 @@ class SqliteDatabase:
         else:
             with write_transaction(self.sqlite):
                 yield
+
+
+@contextmanager
+def translated_faults() -> Iterator[None]:
+    try:
+        with faults_of_sqlite():
+            yield
+    except sqlite3.IntegrityError as fault:
+        if MOVED in str(fault):
+            raise RegionMoved from fault
+        raise
+
+
+@contextmanager
+def write_transaction(db: Database) -> Iterator[None]:
+    with translated_faults(), write_transaction_of_sqlite(db):
+        yield

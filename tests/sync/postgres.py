@@ -25,6 +25,7 @@ import psycopg
 
 ACCOUNT = "nobody"
 START_SECONDS = 60
+STOP_SECONDS = 120  # it writes everything to the disk first
 SETTINGS = {
     "listen_addresses": "''",
     "max_connections": "60",
@@ -91,7 +92,7 @@ class Postgres:
         if self._process is None:
             return
         self._process.send_signal(how)
-        self._process.wait(30)
+        self._process.wait(STOP_SECONDS)
         self._process = None
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -147,5 +148,5 @@ def running_postgres() -> Iterator[Postgres]:
         server.start()
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)  # nothing of it is needed again: not even in order
         shutil.rmtree(folder, ignore_errors=True)
