@@ -32,7 +32,7 @@ from provisioning.image_files import (
     sums_text,
 )
 from provisioning.image_product import REPOSITORY, SITE, install_product
-from provisioning.image_system import make_system
+from provisioning.image_system import make_system, require_archives
 from provisioning.layouts import layout_for
 from provisioning.programs import Workshop, require_programs
 from provisioning.progress import Progress
@@ -40,7 +40,7 @@ from provisioning.sbom import Part, debian_parts, python_part, sbom_text
 from provisioning.tree_digest import date_no_later_than, tree_digest
 from provisioning.tree_search import search_tree
 
-PROGRAMS = ("mmdebstrap", "sfdisk", "mke2fs", "mkfs.vfat", "mcopy", "zstd", "chroot", "g++")
+PROGRAMS = ("mmdebstrap", "unshare", "sfdisk", "mke2fs", "mkfs.vfat", "mcopy", "zstd", "chroot", "g++")
 
 # A tree of 1 GB, its parts, the raw image and the packed one.
 NEEDED_MB = 6000
@@ -76,6 +76,7 @@ class BuiltImage:
 def build_image(board: Board, output: Path, model: str, progress: Progress) -> BuiltImage:
     """Build the image of a board and put it, with all that goes with it, into the folder `output`."""
     require_builder(output)
+    require_archives(board, output / "build.log")
     started = datetime.now(UTC)
     with _workshop(output) as workshop:
         tree, home = workshop.folder / "root", workshop.folder / "home"

@@ -7,6 +7,7 @@ own programs (users, byte code) is run inside the tree. Keeps out: Debian, the m
 
 import os
 import shutil
+import tomllib
 from importlib import metadata, util
 from pathlib import Path
 
@@ -111,7 +112,6 @@ def _make_venv(tree: Path) -> None:
 
 def _install_wheels(tree: Path, board: Board, workshop: Workshop) -> None:
     wheels = workshop.folder / "wheels"
-    wheels.mkdir(exist_ok=True)
     fetch_wheels(board, workshop, wheels)
     _build_own_wheel(workshop, wheels)
     names = sorted(wheel.name.split("-")[0] for wheel in wheels.glob("*.whl"))
@@ -124,6 +124,7 @@ def _install_wheels(tree: Path, board: Board, workshop: Workshop) -> None:
 
 def fetch_wheels(board: Board, workshop: Workshop, folder: Path) -> None:
     """Fetch wheels of every library for the image's Python, in the versions of this environment."""
+    folder.mkdir(parents=True, exist_ok=True)
     constraints = workshop.folder / "constraints.txt"
     # PYTHONPATH may show one package twice; pip wants one line.
     versions = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
@@ -140,7 +141,9 @@ def fetch_wheels(board: Board, workshop: Workshop, folder: Path) -> None:
 
 def library_requirements() -> list[str]:
     """Return what this project and its engine need, without the engine itself, which is built."""
-    found = [*(metadata.requires("sandyq") or ()), *(metadata.requires(ENGINE_PACKAGE) or ())]
+    # Out of the sources, not out of what this environment was told when it was made: that may be older.
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    found = [*project["dependencies"], *(metadata.requires(ENGINE_PACKAGE) or ())]
     return sorted(r for r in found if "extra ==" not in r and not r.startswith(ENGINE_PACKAGE))
 
 

@@ -4,10 +4,13 @@ Promises: the same packages, the same folder, byte for byte (`SOURCE_DATE_EPOCH`
 builds, and no key, is left in it; no loop device, no mount, no container. Keeps out: the product, partitions.
 """
 
+import http
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+
+import urllib3
 
 from provisioning.boards import Board
 from provisioning.errors import ArchiveUnreachable, BuildStepFailed
@@ -20,6 +23,9 @@ PUBLIC_MIRROR = "http://deb.debian.org/debian"
 PUBLIC_SECURITY = "http://deb.debian.org/debian-security"
 
 PACKAGE_LIST = Path(__file__).with_name("debian-packages.txt")
+
+# A slow line answers within this; a closed one does not hold up the message.
+REACH_SECONDS = 20.0
 
 # Manuals and other languages of Debian's own tools: 60 MB that nobody reads at a box. Licences stay.
 LEFT_OUT = (
@@ -65,8 +71,34 @@ def make_system(tree: Path, board: Board, workshop: Workshop) -> None:
     forget_builder(tree)
 
 
+def require_archives(board: Board, log: Path) -> None:
+    """Raise before the work when an archive beside Debian's does not answer, or its key is not here."""
+    for source in board.more_sources:
+        _, address, suite, *_ = re.sub(r"\[.*?\] ", "", source).split()
+        reason = _why_not(f"{address}/dists/{suite}/InRelease") or _why_no_key(source)
+        if reason:
+            log.write_text(f"{source}: {reason}\n")
+            raise ArchiveUnreachable(archive=f"{address} ({reason})", board=board.name, log=log)
+
+
+def _why_not(address: str) -> str:
+    try:
+        timeout = urllib3.Timeout(connect=REACH_SECONDS, read=REACH_SECONDS)
+        status = urllib3.PoolManager().request("GET", address, timeout=timeout, retries=1).status
+    except urllib3.exceptions.HTTPError as error:
+        return type(getattr(error, "reason", None) or error).__name__
+    return "" if status == http.HTTPStatus.OK else f"HTTP {status}"
+
+
+def _why_no_key(source: str) -> str:
+    key = re.search(r"signed-by=([^\] ]+)", source)
+    return f"its key {key[1]} is missing" if key and not Path(key[1]).exists() else ""
+
+
 def _mmdebstrap(tree: Path, board: Board, packages: Sequence[str]) -> list[str]:
-    command = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"]
+    # In a mount namespace of its own: mmdebstrap mounts this machine's /proc, /sys and parts of /dev in the
+    # tree, and a build that is interrupted must not leave them where the next step removes the tree.
+    command = ["unshare", "--mount", "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"]
     command += [f"--architectures={board.architecture}", f"--include={','.join(packages)}"]
     command += ["--aptopt=APT::Install-Recommends false", "--aptopt=Acquire::Languages none"]
     command += ["--aptopt=Acquire::Retries 3"]

@@ -136,6 +136,7 @@ def test_every_file_of_systemd_has_its_place(tmp_path: Path) -> None:
 def test_the_libraries_are_those_of_the_project_and_its_engine_but_not_the_engine() -> None:
     found = library_requirements()
     assert any(r.startswith("flask") for r in found)
+    assert any(r.startswith("nh3") for r in found)
     assert any(r.startswith("diskcache") for r in found)
     assert not any(r.startswith("llama") or "extra" in r for r in found)
 

@@ -1,5 +1,6 @@
 """The system of an image: Debian as a folder, with nothing in it that two boxes must not share."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from provisioning import image_system
 from provisioning.boards import BOARDS, RPI, VM
 from provisioning.errors import ArchiveUnreachable, BuildStepFailed, ProgramsMissing
+from provisioning.image_product import fetch_wheels
 from provisioning.packages import packages_of
 from provisioning.programs import Workshop, require_programs
+from tests.provisioning.appliance_tree import need_tools
 
 PACKAGES = image_system.PACKAGE_LIST.read_text("utf-8")
 
@@ -76,6 +79,36 @@ def test_an_archive_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: p
     assert "rpi" in str(caught.value)
 
 
+def test_a_closed_archive_is_noticed_before_the_work(tmp_path: Path) -> None:
+    closed = replace(RPI, more_sources=("deb http://127.0.0.1:9/debian trixie main",))
+    with pytest.raises(ArchiveUnreachable, match=r"127\.0\.0\.1:9"):
+        image_system.require_archives(closed, tmp_path / "log")
+    assert "127.0.0.1:9" in (tmp_path / "log").read_text()
+
+
+def test_an_archive_without_its_key_is_not_trusted(tmp_path: Path) -> None:
+    source = "deb [signed-by=/no/such/key.pgp] http://archive.example/debian trixie main"
+    assert image_system._why_no_key(source) == "its key /no/such/key.pgp is missing"
+
+
+def test_an_interrupted_build_leaves_nothing_of_this_machine_mounted_in_the_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the removal of the tree would reach into this machine's own /proc and /dev."""
+    need_tools("unshare", "mount")
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    fake = bin_folder / "mmdebstrap"
+    tree = tmp_path / "root"
+    fake.write_text(f"#!/bin/sh\nmkdir -p {tree}/proc && mount --bind /proc {tree}/proc && exit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:/usr/sbin:/usr/bin:/sbin:/bin")
+    with pytest.raises(BuildStepFailed):
+        image_system.make_system(tree, VM, Workshop(tmp_path, 0, tmp_path / "log"))
+    assert (tree / "proc").is_dir()
+    assert list((tree / "proc").iterdir()) == []
+
+
 def test_another_failure_keeps_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
@@ -98,3 +131,15 @@ def test_the_system_keeps_nothing_of_the_machine_that_built_it(appliance_tree: P
     assert (appliance_tree / "etc/hostname").read_text() == "sandyq\n"
     assert [path.name for path in appliance_tree.glob("var/log/*")] == ["journal"]
     assert list(appliance_tree.glob("boot/vmlinuz-*-cloud-amd64"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_library_has_a_ready_wheel_for_the_pi(tmp_path: Path) -> None:
+    fetch_wheels(RPI, Workshop(tmp_path, 0, tmp_path / "log"), tmp_path / "wheels")
+    kinds = {wheel.stem.split("-")[-1] for wheel in (tmp_path / "wheels").glob("*.whl")}
+    assert any("aarch64" in kind for kind in kinds)
+    assert all("aarch64" in kind or kind == "any" for kind in kinds), kinds
+    libraries = {wheel.name.split("-")[0].lower() for wheel in (tmp_path / "wheels").glob("*.whl")}
+    wanted = {"numpy", "cryptography", "cbor2", "argon2_cffi_bindings", "nh3"}
+    assert wanted <= libraries, wanted - libraries

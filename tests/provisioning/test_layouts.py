@@ -112,3 +112,27 @@ def test_a_pi_names_both_kernels_and_the_watchdog() -> None:
 def test_an_image_fits_on_the_smallest_card_that_is_sold(layout: Layout) -> None:
     smallest = 8_000_000_000 * 0.95  # makers count generously
     assert layout.size_mib * MEBIBYTE < smallest
+
+
+@pytest.mark.parametrize("more_mib", [0, 3000])
+def test_on_a_pi_the_data_partition_grows_to_the_end_of_the_card_and_keeps_its_beginning(
+    tmp_path: Path, more_mib: int
+) -> None:
+    layout = LAYOUTS["rpi"]
+    workshop = Workshop(tmp_path, 0, tmp_path / "log")
+    disk = tmp_path / "card"
+    with disk.open("wb") as file:
+        file.truncate(layout.size_bytes)
+    workshop.run("sfdisk", "--quiet", disk, typed=sfdisk_script(layout))
+    with disk.open("r+b") as file:
+        file.truncate(layout.size_bytes + more_mib * MEBIBYTE)
+    for _ in range(2):  # the second time there is nothing to do
+        workshop.run(Path("provisioning/overlay/rpi/usr/lib/sandyq/grow-data").absolute(), disk)
+    found = json.loads(workshop.run("sfdisk", "--json", disk))["partitiontable"]["partitions"]
+    by_number = {int(p["node"].removeprefix(str(disk))): p for p in found}
+    data = layout.get(DATA)
+    assert by_number[data.number]["start"] == data.start_sector
+    assert by_number[data.number]["size"] == (data.size_mib + more_mib) * SECTORS_PER_MIB
+    for part in layout.partitions[:6]:
+        if part.number != 4:
+            assert by_number[part.number]["size"] == part.size_mib * SECTORS_PER_MIB
