@@ -160,11 +160,8 @@ def _ask_if_needed(settings: Settings, path: Path, say: Say) -> bytes | None:
         BackupForeign: nobody types one, or it is not this backup's.
     """
     with backup_folder.translated_faults(path.parent), path.open("rb") as file:
-        if backup_file.is_for(file, school_seeds(settings.home)):
+        if not backup_file.needs_another_key(file, school_seeds(settings.home)):
             return None
-        file.seek(0)
-        if not backup_file.has_age_start(file):
-            return None  # whatever it is, a code does not help: opening it says so
     try:
         return _ask(say)
     except click.Abort as error:

@@ -90,7 +90,7 @@ def decrypt(source: BinaryIO, target: Writable, seeds: Sequence[bytes], name: st
         BackupForeign, BackupDamaged, BackupNotOne: with the file's name.
         OSError: the source or the target failed.
     """
-    if not has_age_start(source):
+    if source.read(len(AGE_START)) != AGE_START:
         raise BackupNotOne(name=name)
     source.seek(0)
     identities = [pyrage.x25519.Identity.from_str(school_key.to_identity(seed)) for seed in seeds]
@@ -108,19 +108,19 @@ def decrypt(source: BinaryIO, target: Writable, seeds: Sequence[bytes], name: st
         raise (reader.fault or writer.fault or BackupDamaged(name=name)) from error
 
 
-def has_age_start(source: BinaryIO) -> bool:
-    return source.read(len(AGE_START)) == AGE_START
+def needs_another_key(source: BinaryIO, seeds: Iterable[bytes]) -> bool:
+    """Say whether none of the keys fits, by the head of the file; any other fault is told by opening it.
 
-
-def is_for(source: BinaryIO, seeds: Iterable[bytes]) -> bool:
-    """Say whether one of the keys fits, reading only the head of the file."""
+    Raises:
+        OSError: the file cannot be read.
+    """
     try:
         decrypt(source, _Shut(), list(seeds), "")
-    except _EnoughSeen:
+    except BackupForeign:
         return True
-    except (BackupForeign, BackupDamaged, BackupNotOne, OSError):
+    except (_EnoughSeen, BackupDamaged, BackupNotOne):
         return False
-    return True
+    return False
 
 
 def unpack(source: BinaryIO, folder: Path, name: str) -> Manifest:

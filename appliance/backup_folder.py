@@ -57,8 +57,9 @@ def free_name(folder: Path, box: str, made_at: datetime) -> str:
 
 def backups_in(folder: Path) -> list[BackupFile]:
     """Return the backups of a folder, the newest first."""
-    with translated_faults(folder):
-        found = [read_name(folder / name) for name in os.listdir(folder)]  # noqa: PTH208 - a broken stick must raise
+    with translated_faults(folder), os.scandir(folder) as entries:
+        # A link or a pipe that somebody gave our name is not opened.
+        found = [read_name(Path(one.path)) for one in entries if one.is_file(follow_symlinks=False)]
     return sorted((one for one in found if one), key=lambda one: one.stamped_at, reverse=True)
 
 
@@ -73,8 +74,10 @@ def find(place: Path) -> list[Path]:
         if not found:
             raise BackupNotFound(path=place)
         return found
-    if not place.exists():
-        raise BackupFolderMissing(path=place) if not place.suffix else BackupNotFound(path=place)
+    if not place.is_file():
+        raise (
+            BackupNotFound(path=place) if place.suffix or place.exists() else BackupFolderMissing(path=place)
+        )
     return [place]
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -276,6 +277,33 @@ def test_places_that_are_none_are_named(school: Settings, stick: Path) -> None:
     other = backup_file.pyrage.encrypt(b"no archive", [identity_of(school).to_public()])
     (stick / "letter.age").write_bytes(other)
     assert fault_of(school, "verify", str(stick / "letter.age")).key == "backup_damaged"
+
+
+def test_links_and_pipes_with_our_name_are_not_opened(school: Settings, stick: Path) -> None:
+    create(school, stick).rename(stick / "kept")
+    name = backup_folder.name_for("sandyq-60c6", NOW)
+    (stick / name).symlink_to(stick / "kept")
+    os.mkfifo(stick / backup_folder.name_for("sandyq-60c6", NOW - timedelta(days=1)))
+    assert fault_of(school, "verify", str(stick)).key == "backup_not_found"
+    os.mkfifo(stick / "pipe.age")
+    assert fault_of(school, "restore", str(stick / "pipe.age")).key == "backup_not_found"
+
+
+def test_a_full_box_says_so_and_does_not_blame_the_stick(
+    school: Settings, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = create(school, stick)
+    real = backup_file.decrypt
+
+    def fill(source: Any, target: Any, seeds: Any, name: str) -> None:
+        is_file = hasattr(target, "fileno")  # not only a look at the head
+        real(source, Failing(target, 4000, errno.ENOSPC) if is_file else target, seeds, name)
+
+    monkeypatch.setattr(backup_file, "decrypt", fill)
+    assert fault_of(school, "restore", str(path), "--replace").key == "backup_no_room_here"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1, 1, 0))
+    assert fault_of(school, "create", str(stick)).key == "backup_no_room_here"
+    assert list(stick.glob("*.age")) == [path]
 
 
 def identity_of(settings: Settings) -> Any:
