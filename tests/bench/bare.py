@@ -143,17 +143,18 @@ def steps(loop: Loop, job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def margins(loop: Loop, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Each prompt's greedy answer alone, and how close the second best token was at each step."""
+    """Along each answer as it was written: how close the second best token was at each step."""
     told = []
-    for messages in _messages(job):
+    for messages, text in zip(_messages(job), job["texts"], strict=True):
         prompt = loop.prompt.tokens(messages)
-        tokens, gaps = loop.prefill([prompt]), [_gap(loop)]
-        while len(tokens) < job["tokens"] and not loop.vocabulary.is_end(tokens[-1]):
-            loop.decode([(0, len(prompt) + len(tokens) - 1, (tokens[-1],), True)])
-            tokens.append(loop.engine.sample(0))
+        tokens = loop.vocabulary.tokenise(text, controls=False)
+        loop.prefill([prompt])
+        gaps = [_gap(loop)]
+        for at, token in enumerate(tokens):
+            loop.decode([(0, len(prompt) + at, (token,), True)])
             gaps.append(_gap(loop))
         loop.engine.free(0)
-        pieces = [loop.vocabulary.piece(token).hex() for token in tokens]
+        pieces = [*(loop.vocabulary.piece(token).hex() for token in tokens), ""]
         told.append({"pieces": pieces, "gaps": gaps})
     return {"answers": told}
 
