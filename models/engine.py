@@ -385,7 +385,7 @@ class LlamaEngine:
         self._abort_flag[0] = b"\0"
         rows = self._batch.fill(spans)
         outcome: int = llama.llama_decode(self._context, self._batch.c)
-        if outcome == _NO_CELLS and self._empty_bin():
+        if outcome == _NO_CELLS and self.empty_bin():
             outcome = llama.llama_decode(self._context, self._batch.c)
         if outcome == _OK:
             self._rows = rows
@@ -431,12 +431,10 @@ class LlamaEngine:
         llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def tidy(self) -> None:
-        self._empty_bin()
         if hasattr(_C, "malloc_trim"):
             _C.malloc_trim(0)  # what a class has left behind goes back to the system
 
-    def _empty_bin(self) -> bool:
-        """Give back the cells of all that were freed; False when there are none."""
+    def empty_bin(self) -> bool:
         was_empty, self._is_bin_empty = self._is_bin_empty, True
         llama.llama_memory_seq_rm(self._memory, self._bin, -1, -1)
         return not was_empty

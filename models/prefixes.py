@@ -42,6 +42,15 @@ def common_length(left: Sequence[int], right: Sequence[int]) -> int:
     return low
 
 
+def most_shared(prompt: Sequence[int]) -> int:
+    """How much of a prompt need not be read: all but two tokens.
+
+    The row of the last one tells the answer's first word, and alone it would tell it another way than in
+    company (decision 0033).
+    """
+    return max(0, len(prompt) - 2)
+
+
 class Shelf:
     def __init__(self, *, divisible: bool = True) -> None:
         self._divisible = divisible

@@ -121,7 +121,13 @@ class Engine(Protocol):
         """Forget the sequence; cells that no other sequence shares are free at once. Harmless when empty."""
 
     def tidy(self) -> None:
-        """Nobody is being written: a good moment for what would disturb an answer."""
+        """Nobody is being written: a good moment for what would hold up an answer."""
+
+    def empty_bin(self) -> bool:
+        """Let new tokens into the cells of all that were freed; False when there are none.
+
+        Only while nobody is written, or when no other cell is left: attention adds up in the order of cells.
+        """
 
     def share(self, source: int, target: int, tokens: int) -> None:
         """The first tokens of `source` belong to the empty `target` too: no copy, the same cells."""

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from models.fairness import SLICE_CHARACTERS, Fairness, Rank, cap
 from models.memory import Held, Memory
-from models.prefixes import MIN_SHARED_TOKENS, common_length
+from models.prefixes import MIN_SHARED_TOKENS, common_length, most_shared
 from models.protocol import Priority, Span
 
 # Flash attention on the CPU works row by row up to 63 rows: it skips other learners' cells, and a row's
@@ -135,7 +135,9 @@ class Scheduler:
     def rows_to_read(self, request: Request) -> int:
         """Rows its prompt will need, as far as it is known who else reads the same."""
         common = max((slot.commons.get(request.number, 0) for slot in self._active.values()), default=0)
-        return len(request.prompt) - min(max(common, self._known[request.number]), len(request.prompt) - 1)
+        return len(request.prompt) - min(
+            max(common, self._known[request.number]), most_shared(request.prompt)
+        )
 
     # --- coming and going ---
 
@@ -236,7 +238,7 @@ class Scheduler:
             if common is None:
                 common = slot.commons[request.number] = common_length(slot.request.prompt, request.prompt)
             if (
-                slot.decoded < min(common, len(request.prompt) - 1)
+                slot.decoded < min(common, most_shared(request.prompt))
                 and common - slot.shared >= MIN_SHARED_TOKENS
             ):
                 return True
@@ -311,12 +313,22 @@ class Scheduler:
         room = self.step_rows - len(spans)
         if len(spans) < len(self._active):
             for slot in sorted(self._active.values(), key=self._prefill_order):
-                rows = min(self._rows_until_cut(slot), slot.short_rows, room)
+                rows = self._short_rows(slot, room)
                 if rows <= 0:
                     continue
                 spans.append(_prompt_span(slot, rows))
                 room -= rows
         return spans
+
+    def _short_rows(self, slot: Slot, room: int) -> int:
+        """How much of a prompt joins the step; what is left of it is never a single row.
+
+        That row might find itself alone in its step, and would be added up in another order (decision 0033).
+        One row more than there is room for does no harm: 61 are still below the tiles of 64.
+        """
+        whole = min(self._rows_until_cut(slot), slot.short_rows)
+        rows = min(whole, room)
+        return rows + 1 if rows > 0 and whole - rows == 1 else rows
 
     def plan_reading(self) -> Span | None:
         """The next rows of a long prompt, for a step of their own; None when nobody has one to read."""
@@ -377,5 +389,11 @@ def _readings(shared: int, lesson: int, end: int) -> tuple[range, ...]:
     read with it goes the same way as one on a lesson that is in memory.
     """
     cuts = [shared, *([lesson] if shared < lesson < end else []), end]
-    tiles = ((start, (stop - start) // READING_ROWS * READING_ROWS) for start, stop in pairwise(cuts))
+    tiles = ((start, _whole_tiles(stop - start)) for start, stop in pairwise(cuts))
     return tuple(range(start, start + rows) for start, rows in tiles if rows)
+
+
+def _whole_tiles(rows: int) -> int:
+    # A row that is left over might be alone in its step: the last tile is given up for it.
+    tiles, rest = divmod(rows, READING_ROWS)
+    return (tiles - (tiles > 0 and rest == 1)) * READING_ROWS

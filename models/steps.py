@@ -23,8 +23,6 @@ from models.scheduler import Request, Scheduler, Slot
 from models.tickets import Event, Failed, Finished, Text, Ticket
 from models.tuning import Tuner
 
-# One that is chosen, and one that was guessed.
-MOST_TOKENS_A_STEP = 2
 # Places and forecasts are worth telling no more often.
 FORECAST_SECONDS = 1.0
 
@@ -83,6 +81,7 @@ class Steps:
         changed = False
         while True:
             if self._scheduler.is_idle() and self._inbox.empty():
+                self._empty_bin()
                 self._engine.tidy()
                 self._save_lesson()
             try:
@@ -104,6 +103,12 @@ class Steps:
                 self._leave(ticket, "cancelled")
                 # Counted now and not below: the inbox may be waited on next.
                 self._count()
+
+    def _empty_bin(self) -> None:
+        if self._scheduler.memory.forget_finished_below_holes():
+            self._apply_changes()
+            self._engine.empty_bin()
+            self._count()
 
     def _save_lesson(self) -> None:
         """One that was shared, and only while nobody waits: writing takes a moment."""
@@ -189,8 +194,9 @@ class Steps:
         (span, *others) = spans
         if others or len(span.tokens) > 1 or self._engine.threads == 1 or not self._engine.divisible:
             return spans
+        # The last token's guess has a cell: room was promised for all tokens, and the last is never read.
         slot = self._scheduler.find_slot(span.sequence)
-        if slot.tokens_left < MOST_TOKENS_A_STEP or not self._scheduler.is_written(span.sequence):
+        if not self._scheduler.is_written(span.sequence):
             return spans
         return [replace(span, tokens=[*span.tokens, guess_next(slot.tokens)], guesses=1)]
 

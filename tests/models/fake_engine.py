@@ -189,6 +189,9 @@ class FakeEngine:
     def tidy(self) -> None:
         pass
 
+    def empty_bin(self) -> bool:
+        return False
+
     def share(self, source: int, target: int, tokens: int) -> None:
         self._check(source)
         self._check(target)

@@ -1,20 +1,25 @@
 """The real engine's greedy answer is the same alone, in a full room, and on a kept lesson, bit for bit."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from models.calibration import Dials
 from models.metrics import EngineMetrics
 from models.prompt import Message, Prompt
 from models.protocol import Sampling
 from models.scheduler import READING_ROWS
 from models.store import Store
+from models.tuning import Tuner
 from models.worker import Finished, Order, State, Text, Worker
 from tests.classroom import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-LESSON = "Water moves in a circle: the sun warms the sea, vapour rises, clouds carry it over the steppe. " * 4
+# With more than 512 tokens before it, a row that is alone is split among threads.
+LESSON = "Water moves in a circle: the sun warms the sea, vapour rises, clouds carry it to the steppe. " * 30
 WORDS = [
     *["rain", "clouds", "rivers", "ice", "wells", "snow", "dew", "fog", "lakes", "floods"],
     *["salt", "steppe", "wind", "waves", "tides", "hail", "frost", "reeds", "canals", "springs"],
@@ -24,13 +29,24 @@ QUESTIONS = [f"Explain {word} to a child of nine, please." for word in WORDS]
 LENGTHS = {question: 8 + 7 * (number % 6) for number, question in enumerate(QUESTIONS)}
 
 
+@dataclass
+class Fixed:
+    """Dials that nobody turns."""
+
+    dials: Dials
+    factor: float = 1.0
+
+    def note_step(self, _rows: int, _seconds: float) -> None:
+        return None
+
+
 def order(prompt: Prompt, question: str) -> Order:
     written = prompt.write([Message("system", LESSON), Message("user", question)])
     return Order(written.tokens, LENGTHS[question], Sampling(), learner=question, head_tokens=written.head)
 
 
-def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
-    """Ask each group at once, one group after the other, of one engine."""
+def answers(home: Path, groups: list[list[str]], *, step_rows: int = 0) -> dict[str, str]:
+    """Ask each group at once, one group after the other, of one engine; the last answer counts."""
     from models.engine import LlamaEngine
 
     store = Store(home)
@@ -48,6 +64,8 @@ def answers(home: Path, groups: list[list[str]]) -> dict[str, str]:
         EngineMetrics(),
         waiting=64,
     )
+    if step_rows:
+        worker.tuner = cast("Tuner", Fixed(Dials(threads=2, answers=8, step_rows=step_rows)))
     worker.start()
     wait_until(lambda: worker.state is State.READY)
     prompt = Prompt(worker.engine.vocabulary)
@@ -70,3 +88,17 @@ def test_answers_are_the_same_alone_and_in_a_full_room(real_model_home: Path) ->
     assert [q for q in QUESTIONS if alone[q] != together[q]] == []
     fresh = answers(real_model_home, [[QUESTIONS[-1]]])
     assert fresh[QUESTIONS[-1]] == alone[QUESTIONS[-1]], "read anew or from a kept lesson"
+
+
+def test_a_question_asked_again_is_answered_the_same(real_model_home: Path) -> None:
+    # Of a prompt that is in memory only the end is read again: never by one row alone.
+    once = [[question] for question in QUESTIONS[:8]]
+    assert answers(real_model_home, once) == answers(real_model_home, [*once, *once])
+
+
+def test_the_width_of_a_step_changes_no_answer(real_model_home: Path) -> None:
+    # A slow machine takes fewer rows a step; one that is left over would be alone.
+    alone = [[question] for question in QUESTIONS[8:16]]
+    wide = answers(real_model_home, alone)
+    for step_rows in (5, 24):
+        assert answers(real_model_home, alone, step_rows=step_rows) == wide, step_rows

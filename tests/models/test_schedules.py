@@ -68,7 +68,8 @@ class Lesson:
         spans = self.scheduler.plan()
         slots = {slot.sequence: slot for slot in self.scheduler.slots}
         rows = sum(len(span.tokens) for span in spans)
-        assert rows <= MOST_STEP_ROWS
+        assert rows <= MOST_STEP_ROWS + 1  # the end of a prompt is never a single row
+        assert rows < READING_ROWS
         reading = self.scheduler.plan_reading()
         assert bool(spans or reading) == bool(self.here), "somebody is here and nothing is done"
         learners = [slot.request.learner for slot in slots.values() if slot.request.learner]

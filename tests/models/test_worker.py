@@ -105,7 +105,7 @@ def test_thirty_questions_on_four_sequences_are_all_answered_rightly():
     tickets = [bench.ask(f"question {number}") for number in range(30)]
     for number, ticket in enumerate(tickets):
         assert read(ticket)[0] == bench.expected(f"question {number}")
-    assert bench.is_clean()
+    wait_for(bench.is_clean)
     assert bench.figure("requests_total", outcome="stop") == 30
     assert max(bench.engine.decoded_rows) > 4  # prompts and answers shared steps
     bench.worker.stop()
@@ -142,7 +142,7 @@ def test_guesses_change_no_answer_and_leave_no_cell(text, max_tokens, stop):
         guesses = bench.figure("guesses_total", came_true="true") + bench.figure(
             "guesses_total", came_true="false"
         )
-        assert bool(guesses) == (threads == 2 and max_tokens > 2)
+        assert bool(guesses) == (threads == 2 and max_tokens > 1)
         bench.worker.stop()
     assert told[0] == told[1]
 
