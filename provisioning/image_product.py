@@ -246,7 +246,8 @@ def _link_settings(tree: Path) -> None:
     # made them.
     for folder in ("etc", "var"):
         (tree / folder / ".updated").write_text("")
-    (tree / "etc/hostname").write_text("sandyq\n")
+    # Not etc/hostname: a name in it would win over the one that each box gets (provisioning/network).
+    (tree / "etc/hostname").unlink(missing_ok=True)
     (tree / "etc/hosts").write_text("127.0.0.1 localhost\n127.0.1.1 sandyq\n::1 localhost\n")
 
 

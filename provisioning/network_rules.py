@@ -70,7 +70,8 @@ def hotspot_profile(kind: str, name: str, password: str) -> str:
 def name_server_lines(name: str, *, portal: bool) -> str:
     """Return what the hotspot's name server answers: the box's own names, and with a portal every name."""
     lines = [f"address=/{own}/{HOTSPOT_ADDRESS}" for own in ("sandyq.lan", f"{name}.lan")]
-    lines += ["domain=lan", "no-resolv", "local=/lan/"]
+    # A phone may call itself what it likes: it does not become sandyq.lan by that.
+    lines += ["domain=lan", "no-resolv", "local=/lan/", "dhcp-ignore-names"]
     if portal:
         # Phones ask for their maker's test page; with this they find ours. Only plain http is answered.
         lines.append(f"address=/#/{HOTSPOT_ADDRESS}")

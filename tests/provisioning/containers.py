@@ -1,43 +1,26 @@
 """Boxes in containers: the system of an image, started by its own systemd, with our units and this code.
 
-Not the image itself: on top of its Debian tree a layer holds this project with wheels for its Python. Left
-out is the engine (its unit is masked; a virtual machine starts the real one elsewhere). State, card and
-network of each box are its own; what a box writes beside them is gone with it. Networks are namespaces made
-here.
+The tree of the image as it is built, units and all. Left out is the engine (its unit is masked; a virtual
+machine starts the real one elsewhere) and what needs real disks. State, card and network of each box are its
+own; what a box writes beside them is gone with it. Networks are namespaces made here.
 """
 
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from provisioning.image_product import install_units
-from provisioning.programs import Workshop
 from tests.provisioning.appliance_tree import need_tools
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("appliance", "models", "provisioning", "sync")
-PYTHON = "3.13"
-VENV = "opt/sandyq/venv"
-SITE = f"{VENV}/lib/python{PYTHON}/site-packages"
-# What only the engine's process imports.
-ENGINE_ONLY = ("llama", "numpy")
-PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (39, 34, 31, 28, 27, 26, 24, 17, 12, 5)]
-PLATFORMS += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"]
-
 # Two cores, nine things at once: a start takes six seconds when it is quiet.
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
@@ -64,88 +47,6 @@ def run(*command: object, check: bool = True, typed: str | None = None) -> subpr
     if check and done.returncode != 0:
         raise ProgramFailed(f"{' '.join(words)}: {done.stdout}{done.stderr}")
     return done
-
-
-@pytest.fixture(scope="session")
-def box_tree(appliance_tree: Path, workshop: Workshop) -> Iterator[Path]:
-    """The tree of an image with this code in it; the tree below stays as it is."""
-    need_tools("systemd-nspawn", "mount", "umount", "ip", "nsenter", "chroot")
-    layer = [workshop.folder / name for name in ("box-layer", "box-work", "box-tree")]
-    for folder in layer:
-        folder.mkdir()
-    upper, work, tree = layer
-    options = f"lowerdir={appliance_tree},upperdir={upper},workdir={work}"
-    run("mount", "-t", "overlay", "overlay", "-o", options, tree)
-    try:
-        _install(tree, workshop)
-        yield tree
-    finally:
-        run("umount", "--lazy", tree)
-
-
-def _install(tree: Path, workshop: Workshop) -> None:
-    _install_python(tree, workshop)
-    install_units(tree)
-    overlay = ROOT / "provisioning/overlay/common/etc"
-    for part in ("ssh",):  # what of the image's own files the units need; mounts need real disks
-        shutil.copytree(overlay / part, tree / "etc" / part, dirs_exist_ok=True)
-    names = tree / "etc/NetworkManager/dnsmasq-shared.d"
-    shutil.rmtree(names, ignore_errors=True)
-    names.symlink_to("/run/sandyq-network/dnsmasq-shared.d")
-    for folder in ("var/lib/sandyq", "var/lib/sandyq-machine", "boot"):
-        (tree / folder).mkdir(parents=True, exist_ok=True)
-    run("chroot", tree, "systemd-sysusers")
-    units = [
-        path.name for path in (ROOT / "systemd").glob("sandyq-*.*") if path.is_file() and "@" not in path.name
-    ]
-    run("chroot", tree, "systemctl", "preset", "ssh.service", *sorted(units))
-    run("chroot", tree, "systemctl", "mask", "sandyq-engine.service", "ssh.service", "ssh.socket")
-    run("chroot", tree, "systemctl", "mask", "systemd-networkd.service", "systemd-firstboot.service")
-
-
-def _install_python(tree: Path, workshop: Workshop) -> None:
-    venv = tree / VENV
-    (venv / "bin").mkdir(parents=True)
-    (tree / SITE).mkdir(parents=True)
-    (venv / "bin/python3").symlink_to("/usr/bin/python3")
-    (venv / "bin/python").symlink_to("python3")
-    (venv / "pyvenv.cfg").write_text(f"home = /usr/bin\nversion = {PYTHON}\n")
-    target = ["--python-version", PYTHON, "--implementation", "cp", "--only-binary", ":all:", "--no-deps"]
-    for platform in PLATFORMS:
-        target += ["--platform", platform]
-    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "install", "--no-compile"]
-    workshop.run(*pip, *target, "--target", tree / SITE, *_libraries())
-    for room in ROOMS:
-        shutil.copytree(
-            ROOT / room, tree / SITE / room, ignore=shutil.ignore_patterns("__pycache__", "overlay")
-        )
-    version = re.search(r'^version = "([^"]+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert version is not None
-    note = tree / SITE / f"sandyq-{version[1]}.dist-info"
-    note.mkdir()
-    (note / "METADATA").write_text(f"Metadata-Version: 2.1\nName: sandyq\nVersion: {version[1]}\n")
-    script = venv / "bin/sandyq"
-    script.write_text(
-        f"#!/{VENV}/bin/python3\nimport sys\nfrom appliance.cli import main\nsys.exit(main())\n"
-    )
-    script.chmod(0o755)
-    run("chroot", tree, f"/usr/bin/python{PYTHON}", "-m", "compileall", "-q", "-j", "2", f"/{SITE}")
-
-
-def _libraries() -> list[str]:
-    """Return each library of the box, without the engine's, in the version that is tested here."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    found: dict[str, str] = {}
-    waiting: list[str] = list(project["dependencies"])
-    while waiting:
-        line = waiting.pop()
-        name = re.split(r"[^\w.-]", line, maxsplit=1)[0].lower()
-        if "extra ==" in line or name.startswith(ENGINE_ONLY) or name in found:
-            continue
-        with suppress(metadata.PackageNotFoundError):  # another system's
-            found[name] = metadata.version(name)
-            waiting += metadata.requires(name) or ()
-    return [f"{name}=={version}" for name, version in sorted(found.items())]
 
 
 class Network:
@@ -183,6 +84,10 @@ class Network:
     def close(self) -> None:
         for namespace in reversed(self._namespaces):
             run("ip", "netns", "del", namespace, check=False)
+
+
+def need_containers() -> None:
+    need_tools("systemd-nspawn", "ip", "nsenter")
 
 
 @dataclass
@@ -224,9 +129,10 @@ class Container:
         for source, target in (
             (self.home, "/var/lib/sandyq"),
             (self.machine, "/var/lib/sandyq-machine"),
-            (self.card, "/boot"),
+            (self.card, "/boot/card"),
         ):
             command.append(f"--bind={source}:{target}")
+        command.append("--bind-ro=/dev/null:/usr/lib/systemd/system/sandyq-engine.service")
         environment = os.environ | {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -239,6 +145,8 @@ class Container:
     @property
     def first_process(self) -> int:
         assert self._process is not None
+        if self._process.poll() is not None:
+            raise AssertionError(f"the container ended: {self.log.read_text('utf-8', 'replace')[-2000:]}")
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         if not children:
             raise OSError("not started yet")
@@ -257,7 +165,12 @@ class Container:
         return self.systemctl("show", "--value", "-p", key, unit).strip()
 
     def failed_units(self) -> list[str]:
-        return [line.split()[0] for line in self.systemctl("--failed", "--plain", "--no-legend").splitlines()]
+        units = [
+            line.split()[0] for line in self.systemctl("--failed", "--plain", "--no-legend").splitlines()
+        ]
+        for unit in units:
+            print(self.journal(unit))
+        return units
 
     def journal(self, unit: str) -> str:
         return self.inside("journalctl", "--no-pager", "-m", "-u", unit, check=False)

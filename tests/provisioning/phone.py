@@ -61,7 +61,10 @@ def exchange(line, hardware, number, kind, wishes, wanted):  # type: ignore[no-u
         + hardware.ljust(16, b"\0")
         + bytes(192)
     )
-    asked = b"\x35\x01" + bytes([kind]) + wishes + b"\x37\x05\x01\x03\x06\x0f\x2a" + b"\xff"
+    # It calls itself by the box's own name.
+    asked = (
+        b"\x35\x01" + bytes([kind]) + wishes + b"\x0c\x06sandyq" + b"\x37\x05\x01\x03\x06\x0f\x2a" + b"\xff"
+    )
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         line.sendto(head + b"\x63\x82\x53\x63" + asked, ("255.255.255.255", 67))

@@ -20,7 +20,7 @@ from sync import client
 from sync.keys import get_device_key
 from sync.server import sticks
 from sync.settings import SyncSettings
-from tests.provisioning.containers import Container, Network, ProgramFailed, run, wait_for
+from tests.provisioning.containers import Container, Network, ProgramFailed, need_containers, run, wait_for
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
 
@@ -44,11 +44,12 @@ class Room:
 
 
 @pytest.fixture(scope="module")
-def room(box_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+def room(appliance_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    need_containers()
     network = Network(f"sandyq{os.getpid()}")
     folder = tmp_path_factory.mktemp("boxes")
-    first = Container(box_tree, folder / "first", network.plug_in(), volatile="state")
-    second = Container(box_tree, folder / "second", network.plug_in())
+    first = Container(appliance_tree, folder / "first", network.plug_in(), volatile="state")
+    second = Container(appliance_tree, folder / "second", network.plug_in())
     (first.card / "sandyq.toml").write_text('network = "hotspot"\nlanguage = "ru"\n')
     # The region is out of reach: its code must wait, and be nowhere it does not belong.
     (second.card / "sandyq.toml").write_text(
