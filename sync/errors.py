@@ -388,6 +388,55 @@ class PolicyUnsigned(SyncError):
     status = 409
 
 
+class DeskMissing(SyncError):
+    key = "desk_missing"
+    message = N_("This region has no desk: nobody's keys sign its orders yet.")
+    hint = N_("Make three keys and run: sandyq region desk propose")
+    status = 409
+
+
+class DeskThere(SyncError):
+    key = "desk_there"
+    message = N_("The orders of this region are signed by its desk.")
+    hint = N_("Write a draft, let the key holders sign it and release it: sandyq region policy draft")
+    status = 409
+
+
+class UnknownDraft(SyncError):
+    key = "unknown_draft"
+    message = N_("There is no draft %(number)d.")
+    hint = N_("See the drafts on the page of the policy desk.")
+    status = 404
+
+
+class UnknownOrder(SyncError):
+    key = "unknown_order"
+    message = N_("The desk has released no order %(number)d.")
+    hint = N_("See the orders on the page of the policy desk.")
+    status = 404
+
+
+class DraftOutdated(SyncError):
+    key = "draft_outdated"
+    message = N_("Draft %(number)d is closed, or another order was released after it was written.")
+    hint = N_("Write it again and let it be signed again.")
+    status = 409
+
+
+class SigningFileWrong(SyncError):
+    key = "signing_file_wrong"
+    message = N_("This is not a file to sign, or its words were not written at this desk.")
+    hint = N_("Take the file from the desk's page once more.")
+    status = 400
+
+
+class SignatureUnknown(SyncError):
+    key = "signature_unknown"
+    message = N_("The file brings no new signature of a key that counts.")
+    hint = N_("Sign it with a key of the desk: sandyq region policy sign FILE --key KEYFILE")
+    status = 400
+
+
 class DeskForged(SyncError):
     key = "desk_forged"
     message = N_("These keys for orders are not vouched for by those who were trusted before.")

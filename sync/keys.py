@@ -314,6 +314,20 @@ def _school_path(home: Path) -> Path:
     return home / "keys" / "school" / "backup.key"
 
 
+# The desk: keys of people, each on a stick or machine that is kept away from any line -----------
+
+
+def make_desk_key(path: Path) -> SigningKey:
+    """Make a holder's key in a file of its own; a file that is there already is never overwritten."""
+    if not save_private(path, _line("signer", secrets.token_bytes(SIGNING_SEED_BYTES)), replace=False):
+        raise FileNotSaved(name=path.name)
+    return read_desk_key(path)
+
+
+def read_desk_key(path: Path) -> SigningKey:
+    return SigningKey.from_seed(_read(path, "signer", SIGNING_SEED_BYTES))
+
+
 # Private files --------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ from sync.server.roles import Role
 from sync.server.store import Store, open_store
 from sync.server.web_access import LOGIN_COOKIE
 from sync.settings import RegionSettings
-from sync.transport import REPLY_TYPE, Pause, _accepted, _Answer, go_on
+from sync.transport import ORDER_HEADER, ORDER_OF_DESK, REPLY_TYPE, Pause, _accepted, _Answer, go_on
 
 
 class RegionSimulator:
@@ -165,7 +165,9 @@ class RegionSimulator:
         return self._post("/v1/news", question, token)
 
     def _post(self, path: str, body: bytes, token: str) -> bytes:
-        response = self.http.post(path, data=body, headers={"Authorization": f"Bearer {token}"})
+        response = self.http.post(
+            path, data=body, headers={"Authorization": f"Bearer {token}", ORDER_HEADER: ORDER_OF_DESK}
+        )
         answer = _accepted(_Answer(response.status_code, response.mimetype, "", "", response.data))
         if answer.content_type != REPLY_TYPE:
             raise ValueError("not a reply")

@@ -116,6 +116,7 @@ PURE = (
     "sync/server/audit_chain.py",
     "sync/server/order_words.py",
     "sync/server/rollout.py",
+    "sync/server/signing_file.py",
     "sync/server/roles.py",
 )
 WORLD = {

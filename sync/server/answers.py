@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sync.reply import MAX_RECEIPTS, Notice, Question, write_reply
+from sync.server import offers
 from sync.server.identity import Region
 from sync.server.inbox import sign_for
 from sync.server.store import Box, Store
@@ -19,18 +20,26 @@ def answer_receipts(
     receipts: Sequence[bytes],
     now: datetime,
     nonce: bytes = b"",
+    *,
+    reads_desk: bool = False,
+    reported: int | None = None,
 ) -> bytes:
-    """Return the reply to envelopes that are stored."""
-    return write_reply(
-        _notice(store, box, epoch, now, nonce), receipts, store.find_policy(), region.keys.receipts
-    )
+    """Return the reply to envelopes that are stored; `reported` is the number of the order the box has."""
+    order = offers.find_offer(store.db, region.keys.desk, box, now, reads_desk=reads_desk, reported=reported)
+    return write_reply(_notice(store, box, epoch, now, nonce), receipts, order, region.keys.receipts)
 
 
-def answer_question(store: Store, region: Region, box: Box, question: Question, now: datetime) -> bytes:
+def answer_question(
+    store: Store, region: Region, box: Box, question: Question, now: datetime, *, reads_desk: bool = False
+) -> bytes:
     """Return what is new for a box: its missing receipts too, for they may have been lost on the way."""
     store.touch_box(box, now)
     receipts = missed_receipts(store, region, box, question)
-    return answer_receipts(store, region, box, question.epoch, receipts, now, question.nonce)
+    return answer_receipts(
+        *(store, region, box, question.epoch, receipts, now, question.nonce),
+        reads_desk=reads_desk,
+        reported=question.policy_version,
+    )
 
 
 def missed_receipts(store: Store, region: Region, box: Box, question: Question) -> list[bytes]:

@@ -38,6 +38,7 @@ from sync.errors import (
 from sync.keys import vouch_for_nation_key, vouch_for_policy_key
 from sync.reply import read_question
 from sync.server import answers, national, registry, web_access, web_context
+from sync.server.desk_pages import desk
 from sync.server.enrolment_pages import enrolment
 from sync.server.identity import Region
 from sync.server.inbox import sign_for
@@ -54,7 +55,7 @@ from sync.server.stores import Stores
 from sync.server.translation import LANGUAGES, PROBLEM_LANGUAGE, Speaker, load_speakers
 from sync.server.uploads import MAX_PIECE_BYTES, Uploads
 from sync.server.web_context import Door, show
-from sync.transport import KEYS_TYPE, PROBLEM_TYPE, REPLY_TYPE
+from sync.transport import KEYS_TYPE, ORDER_HEADER, ORDER_OF_DESK, PROBLEM_TYPE, REPLY_TYPE
 
 MAX_ENROLMENT_BYTES = 4096  # an honest request has about 300
 MAX_QUESTION_BYTES = 256  # an honest one has about 20
@@ -93,7 +94,7 @@ def create_app(region: Region, clock: Clock = now, quota: Quota = no_quota) -> F
     speakers = load_speakers()
     app.extensions[web_context.EXTENSION] = Door(region, clock, speakers)
     web_access.guard(app)
-    for pages in (people, enrolment, nation, insight, insight_data):
+    for pages in (people, desk, enrolment, nation, insight, insight_data):
         app.register_blueprint(pages)
     _add_machine_routes(app, region, clock)
     _add_upload_routes(app, region, clock)
@@ -158,7 +159,9 @@ def _add_machine_routes(app: Flask, region: Region, clock: Clock) -> None:
         request.max_content_length = MAX_QUESTION_BYTES
         box = _sender(region)
         question = read_question(request.get_data())
-        return _reply(answers.answer_question(_store(region), region, box, question, clock()))
+        return _reply(
+            answers.answer_question(_store(region), region, box, question, clock(), reads_desk=_reads_desk())
+        )
 
     @app.get("/v1/keys")
     def tell_keys() -> Response:
@@ -190,7 +193,10 @@ def _add_upload_routes(app: Flask, region: Region, clock: Clock) -> None:
         if stored is not None:
             receipt = sign_for(stored, box, region.keys)
             return _reply(
-                answers.answer_receipts(_store(region), region, box, stored.epoch, [receipt], clock())
+                answers.answer_receipts(
+                    *(_store(region), region, box, stored.epoch, [receipt], clock()),
+                    reads_desk=_reads_desk(),
+                )
             )
         offset = uploads.begin(box.label, sha256, length, clock())
         return _offset(201, offset, {"Location": f"/v1/uploads/{sha256.hex()}"})
@@ -306,7 +312,14 @@ def _take(region: Region, box: Box, blob: bytes, now: datetime) -> bytes:
     else:
         ingest: Ingest = current_app.extensions["ingest"]
         stored = ingest.take(store, box, blob, now)
-    return answers.answer_receipts(store, region, box, stored.epoch, [stored.receipt], now)
+    return answers.answer_receipts(
+        store, region, box, stored.epoch, [stored.receipt], now, reads_desk=_reads_desk()
+    )
+
+
+def _reads_desk() -> bool:
+    """Say whether the box is new enough to read orders of a desk."""
+    return request.headers.get(ORDER_HEADER) == ORDER_OF_DESK
 
 
 def _reply(reply: bytes) -> Response:

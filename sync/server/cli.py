@@ -23,6 +23,7 @@ from sync.server.answer_words import as_json
 from sync.server.answer_words import say as _print
 from sync.server.app import create_app, now
 from sync.server.database import shown_address
+from sync.server.desk_cli import POLICY_COMMANDS, desk_group, write_draft
 from sync.server.enrolment_cli import approve_command, codes_command, move_command
 from sync.server.forward_cli import forward_command, join_command, nation_command
 from sync.server.identity import (
@@ -77,7 +78,7 @@ def region_group(ctx: click.Context) -> None:
 
 
 region_group.add_command(tables_command)
-for group in (operator_group, token_group, audit_group):
+for group in (operator_group, token_group, audit_group, desk_group):
     region_group.add_command(group)
 
 
@@ -201,6 +202,10 @@ def policy_group() -> None:
     """What the region orders its boxes: stop, budgets, how long things are kept."""
 
 
+for command in POLICY_COMMANDS:
+    policy_group.add_command(command)
+
+
 @policy_group.command("show")
 @as_json
 @click.pass_obj
@@ -216,20 +221,28 @@ def policy_show_command(settings: RegionSettings, is_json: bool) -> None:
     _print(answer, is_json, _order_in_words(answer))
 
 
-@policy_group.command("publish")
-@click.option("--stop/--go", default=None, help="Stop all answers in every school, or let them go on.")
-@click.option("--day-kilobytes", type=click.IntRange(0), help="What a box may send in a day.")
-@click.option("--month-kilobytes", type=click.IntRange(0), help="What a box may send in a month.")
-@click.option("--rate-kbit", type=click.IntRange(0), help="How fast it may send; 0: as fast as the line.")
-@click.option("--hours", callback=_two_hours, help="When heavy things may travel, such as 20-6.")
-@click.option("--metered/--not-metered", default=None, help="Whether a paid line may be used.")
-@click.option("--retention-days", type=_DAYS, help="How long a box keeps raw events.")
-@click.option("--receipt-days", type=_DAYS, help="How long a box keeps rows of confirmed batches.")
-@click.option("--valid-days", type=_DAYS, help="After these days the ordinary limits hold again.")
-@as_json
-@click.pass_obj
-def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: Any) -> None:
-    """Give a new order; what is not named stays as it was."""
+def _order_options(command: Any) -> Any:
+    """What an order may say, for `publish` and for `draft`."""
+    for option in reversed(_ORDER_OPTIONS):
+        command = option(command)
+    return command
+
+
+_ORDER_OPTIONS = (
+    click.option("--stop/--go", default=None, help="Stop all answers in every school, or let them go on."),
+    click.option("--day-kilobytes", type=click.IntRange(0), help="What a box may send in a day."),
+    click.option("--month-kilobytes", type=click.IntRange(0), help="What a box may send in a month."),
+    click.option("--rate-kbit", type=click.IntRange(0), help="How fast it may send; 0: as fast as the line."),
+    click.option("--hours", callback=_two_hours, help="When heavy things may travel, such as 20-6."),
+    click.option("--metered/--not-metered", default=None, help="Whether a paid line may be used."),
+    click.option("--retention-days", type=_DAYS, help="How long a box keeps raw events."),
+    click.option("--receipt-days", type=_DAYS, help="How long a box keeps rows of confirmed batches."),
+    click.option("--valid-days", type=_DAYS, help="After these days the ordinary limits hold again."),
+)
+
+
+def _asked_order(asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the fields and the limits that were named."""
     limits = {
         "day_up_bytes": _kilo(asked["day_kilobytes"]),
         "month_up_bytes": _kilo(asked["month_kilobytes"]),
@@ -239,6 +252,31 @@ def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: 
         "uses_metered": asked["metered"] if asked["metered"] is None else int(asked["metered"]),
     }
     changes = {name: asked[name] for name in ("stop", "retention_days", "receipt_days")}
+    return (
+        {name: value for name, value in changes.items() if value is not None},
+        {name: value for name, value in limits.items() if value is not None},
+    )
+
+
+@policy_group.command("draft")
+@_order_options
+@click.option("--drill", is_flag=True, help="Change nothing: show how fast a stop would arrive.")
+@as_json
+@click.pass_obj
+def policy_draft_command(settings: RegionSettings, /, drill: bool, is_json: bool, **asked: Any) -> None:
+    """Write an order that the key holders sign; what is not named stays as it was."""
+    changes, limits = _asked_order(asked)
+    draft_id, words = write_draft(settings, changes, limits, asked["valid_days"], drill)
+    _print({"draft": draft_id, "changes": words}, is_json, "\n".join([f"Draft {draft_id}:", *words]))
+
+
+@policy_group.command("publish")
+@_order_options
+@as_json
+@click.pass_obj
+def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: Any) -> None:
+    """Give a new order; what is not named stays as it was."""
+    changes, limits = _asked_order(asked)
     region = get_region(settings)
     store = open_store(region.database)
     try:
@@ -247,8 +285,8 @@ def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: 
             region,
             store,
             datetime.now(UTC),
-            changes={name: value for name, value in changes.items() if value is not None},
-            limits={name: value for name, value in limits.items() if value is not None},
+            changes=changes,
+            limits=limits,
             valid_days=asked["valid_days"],
         )
     finally:

@@ -10,7 +10,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sync.errors import DeskThere
 from sync.policy import Policy, sign_policy, verify_policy
+from sync.server import offers
 from sync.server.identity import Region
 from sync.server.store import Store
 
@@ -32,6 +34,8 @@ def publish(
 ) -> Policy:
     """Give an order; `changes` and `limits` are the fields that differ from the one before."""
     with store.transaction():
+        if offers.find_desk(store.db) is not None:
+            raise DeskThere
         last = find_order(region, store) or Policy(region.id, 0, now)
         expires_at = now + timedelta(days=valid_days) if valid_days else last.expires_at
         order = replace(

@@ -5,7 +5,6 @@ No secret is ever an argument: a list of running programs shows those. New ones 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,13 +14,13 @@ import click
 from sync.errors import AuditBroken, AuditShortened
 from sync.keys import SecretKey
 from sync.server import api_tokens, audit, operators
+from sync.server.answer_words import as_json, say
 from sync.server.database import RegionDatabase
 from sync.server.identity import get_region
 from sync.server.roles import Role
 from sync.server.store import open_store
 from sync.settings import RegionSettings
 
-as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
 MAX_TOKEN_DAYS = 3650
 
 
@@ -35,10 +34,6 @@ def opened(settings: RegionSettings) -> Iterator[tuple[RegionDatabase, SecretKey
         yield store.db, region.keys.desk
     finally:
         store.close()
-
-
-def say(answer: object, is_json: bool, words: str) -> None:
-    click.echo(json.dumps(answer, ensure_ascii=False) if is_json else words)
 
 
 @click.group("operator")

@@ -38,6 +38,18 @@ ACTION_WORDS = {
     "box_moved": N_("box moved to another school"),
     "token_added": N_("token for a program made"),
     "token_revoked": N_("token for a program revoked"),
+    "order_written": N_("order written"),
+    "order_exported": N_("order taken to the keys"),
+    "order_signed": N_("signature of an order came back"),
+    "order_released": N_("order released"),
+    "order_withdrawn": N_("draft withdrawn"),
+    "order_widened": N_("order told to more boxes"),
+    "order_halted": N_("order halted"),
+    "desk_written": N_("change of keys written"),
+    "desk_exported": N_("change of keys taken to the keys"),
+    "desk_signed": N_("signature of a change of keys came back"),
+    "desk_released": N_("keys for orders changed"),
+    "desk_withdrawn": N_("change of keys withdrawn"),
 }
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from sync.batch import RULES
 from sync.event import HexPrefix, OneOf
-from sync.server import move_tables, nation_tables, people_tables, rollup_tables, takeover
+from sync.server import desk_tables, move_tables, nation_tables, people_tables, rollup_tables, takeover
 from sync.server.database import RegionDatabase
 from sync.server.event_rows import EVENT_FIELDS
 from sync.server.sqlite_database import SqliteDatabase
@@ -139,6 +139,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("r004_nation", nation_tables.NATION_FORWARD, nation_tables.NATION_BACK),
     Migration("r005_people", people_tables.FORWARD, people_tables.BACK),
     Migration("r006_move", move_tables.FORWARD, move_tables.BACK),
+    Migration("r007_desk", desk_tables.FORWARD, desk_tables.BACK),
 )
 
 _RECORD = "CREATE TABLE region_migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL) {strict}"

@@ -15,10 +15,10 @@ from pathlib import Path
 from sync.call import NONCE_BYTES, Call, open_call, open_reply, recipient, seal_reply, verify_caller
 from sync.errors import EnvelopeTruncated, RefusedEnvelope, UnknownBox
 from sync.reply import MAX_RECEIPTS
-from sync.server import answers, inbox
+from sync.server import answers, inbox, offers
 from sync.server.identity import Region
 from sync.server.store import Box, Store
-from sync.stick_folder import CALL, ENVELOPE, KEYS, ORDER, REPLY, StickFolder
+from sync.stick_folder import CALL, DESK, ENVELOPE, KEYS, ORDER, REPLY, StickFolder
 
 
 @dataclass
@@ -49,6 +49,7 @@ def import_stick(store: Store, region: Region, root: Path, now: datetime) -> Sti
                 for reply in [reply for reply, blob in old.items() if open_reply(blob, answered.reply_key)]:
                     stick.remove(reply)
         _leave(stick, ORDER, store.find_policy())
+        _leave(stick, DESK, offers.for_everybody(store.db))
         _leave(stick, KEYS, store.find_key_list())
     return report
 

@@ -33,6 +33,7 @@ NAVIGATION: tuple[tuple[str, str, Need], ...] = (
     ("/equity", N_("Treated alike?"), "viewer"),
     ("/tables", N_("Tables"), "viewer"),
     ("/enrolment", N_("Letting in"), "operator"),
+    ("/desk", N_("Orders"), "operator"),
     ("/audit", N_("Record"), "auditor"),
     ("/account", N_("My account"), "self"),
 )

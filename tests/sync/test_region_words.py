@@ -16,11 +16,13 @@ from sync.server.translation import load_speakers
 SERVER = Path(sync.server.__file__).parent
 # The modules whose sentences a page says.
 SPEAKING = (
+    "desk_pages.py",
     "enrolment_pages.py",
     "equity.py",
     "insight_pages.py",
-    "needs.py",
     "nation_pages.py",
+    "needs.py",
+    "order_words.py",
     "people_pages.py",
     "web_context.py",
 )
