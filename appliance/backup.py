@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ SPARE_BYTES = 64 << 20
 # What a backup may swell to when it is opened, for the sentence about a full disk: measured about five.
 SWELLS = 6
 _WORK = ".work-"
+LOOK_SECONDS = 0.5
 
 COPYING, CHECKING, SEALING, READING = (
     N_("Copying the database …"),
@@ -146,21 +148,30 @@ def new_seed(size: int) -> bytes:
 
 
 @contextmanager
-def alone(home: Path) -> Iterator[None]:
+def alone(home: Path, patience_seconds: float = 0.0) -> Iterator[None]:
     """Hold off a second backup or restore; the kernel lets go when this process dies.
 
     Raises:
-        BackupRunning: another process has it.
+        BackupRunning: another process has it, and still had it when patience ended.
     """
+    deadline = time.monotonic() + patience_seconds
     lock = os.open(own_folder(home) / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BackupRunning from error
+        while not _is_locked(lock):
+            if time.monotonic() >= deadline:
+                raise BackupRunning
+            time.sleep(LOOK_SECONDS)
         yield
     finally:
         os.close(lock)
+
+
+def _is_locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

@@ -182,6 +182,8 @@ def _make_fit(
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with staged.open("rb") as file:
         os.fsync(file.fileno())
+    # Its name as well: what the marker promises must be there after a power cut.
+    sync_folder(staged.parent)
     return deleted, aside
 
 

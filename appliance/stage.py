@@ -26,13 +26,15 @@ log = logging.getLogger(__name__)
 
 # Where the unit of a plugged-in stick mounts it.
 STICKS = Path("/run/sandyq-sticks")
+# A stick that was plugged in at the start may be getting a backup; on a slow one that takes minutes.
+PATIENCE_SECONDS = 600.0
 
 
 def stage(settings: Settings, sticks: Path = STICKS) -> bool:
     """Lay out the newest whole backup; False when there is none that this box can open."""
     home = settings.home
     offer = backup.own_folder(home) / FOLDER
-    with backup.alone(home):
+    with backup.alone(home, PATIENCE_SECONDS):
         for one in _candidates(home, sticks):
             try:
                 with backup.workspace(home) as work, backup.opened(home, one.path, work) as opened:

@@ -144,6 +144,16 @@ def test_what_the_night_finds_is_offered_at_the_next_start_also_from_a_stick(tmp
     assert not stage.stage(settings, tmp_path / "no sticks")
 
 
+def test_a_backup_that_is_being_made_is_waited_for(tmp_path: Path) -> None:
+    settings = make_school(tmp_path / "box")
+    backup.create(settings, None, lambda _step: None)
+    damage(settings)
+    with backup.alone(settings.home), pages_of(settings) as pages:
+        assert "http-equiv" in pages.page(), "it is still looking"
+        assert pages.restore(PIN).status == 303
+        assert pages.get("/health").json()["status"] == "damaged"
+
+
 def test_a_healthy_start_reads_the_database_and_says_nothing(tmp_path: Path) -> None:
     settings = make_school(tmp_path / "box")
     assert soundness.is_damaged(settings.sync.database_path) is False
