@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sync.server.database import RegionDatabase, Row
 from sync.server.needs import BoxState
@@ -30,8 +30,8 @@ def _read(row: Row) -> BoxState:
         stratum=stratum,
         size_class=size,
         software=version_text(software) if software else enrolled_with,
-        enrolled_at=datetime.fromisoformat(enrolled).astimezone(UTC),
-        last_contact_at=datetime.fromisoformat(contact).astimezone(UTC),
+        enrolled_at=datetime.fromisoformat(enrolled),
+        last_contact_at=datetime.fromisoformat(contact),
         is_revoked=revoked is not None,
         is_approved=approved is not None,
         batches=batches,

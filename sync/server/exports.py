@@ -13,7 +13,8 @@ import io
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -43,6 +44,7 @@ class ToldRow:
 
 
 COLUMNS = tuple(ToldRow.__dataclass_fields__)
+_VALUES = attrgetter(*COLUMNS)
 
 
 def schema() -> dict[str, Any]:
@@ -94,12 +96,12 @@ def as_csv(rows: Iterable[ToldRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(asdict(row).values() for row in rows)
+    writer.writerows(map(_VALUES, rows))
     return text.getvalue()
 
 
 def as_json(rows: Iterable[ToldRow]) -> str:
-    return json.dumps([asdict(row) for row in rows], separators=(",", ":"))
+    return json.dumps([vars(row) for row in rows], separators=(",", ":"))
 
 
 _TYPES = {"block": "BIGINT", "amount": "BIGINT"}

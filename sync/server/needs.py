@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from sync.errors import N_
 from sync.nation import is_school_week
@@ -54,7 +55,7 @@ class Need:
 
     @property
     def urgency(self) -> int:
-        return list(NEEDS).index(self.name)
+        return _URGENCY[self.name]
 
     @property
     def level(self) -> str:
@@ -146,6 +147,9 @@ NEEDS: dict[str, Wording] = {
 }
 
 
+_URGENCY = {name: place for place, name in enumerate(NEEDS)}
+
+
 class SchoolDays:
     """Counts school days: in the holidays silence is no news."""
 
@@ -167,7 +171,7 @@ def needs_of(box: BoxState, days: SchoolDays, newest: tuple[int, ...]) -> tuple[
     if box.is_revoked:
         return ()
     found = [*_of_line(box, days), *_of_machine(box, newest), *(Need(flag) for flag in box.flags)]
-    return tuple(sorted(found, key=lambda need: need.urgency))
+    return tuple(sorted(found, key=lambda need: need.urgency)) if found else ()
 
 
 def _of_line(box: BoxState, days: SchoolDays) -> Iterable[Need]:
@@ -199,6 +203,7 @@ def _of_machine(box: BoxState, newest: tuple[int, ...]) -> Iterable[Need]:
         yield Need("old")
 
 
+@lru_cache(maxsize=256)  # thousands of boxes have a handful of versions
 def version_of(text: str) -> tuple[int, ...]:
     """Return the numbers of a version, so that 0.10 comes after 0.9."""
     return tuple(int(part) if part.isdigit() else 0 for part in text.split(".")[:3])

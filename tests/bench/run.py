@@ -49,6 +49,7 @@ from tests.bench.processes import (
     started,
     wait_for,
 )
+from tests.bench.region_pages import judge_region_pages
 from tests.bench.soak import FULL_SECONDS, QUICK_SECONDS, judge_soak
 from tests.bench.visits import has_page, is_engine_ready
 
@@ -80,6 +81,7 @@ PARTS = (
     "ingest",
     "leak",
     "month",
+    "region-pages",
 )
 
 LESSON = "You help pupils of class 7A. Answer in short and plain sentences."
@@ -153,6 +155,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "commits": partial(measure_commits, home, effort.rounds),
         "month": partial(judge_month, QUICK_MONTH if effort.is_quick else FULL_MONTH),
         "ingest": partial(measure_ingest, home, effort.rounds),
+        "region-pages": partial(judge_region_pages, effort.rounds),
     }
 
 
