@@ -44,15 +44,23 @@ def close_session(db: Database, session: Session, *, now: datetime) -> None:
     events.record(db, Event("session_closed", now, session.id, None, {}))
 
 
+def find_latest_session(db: Database, school_class_id: str) -> Session | None:
+    """Return the lesson that was opened last, open or not."""
+    rows = db.query(
+        "SELECT id, school_class_id, opened_at FROM session WHERE school_class_id = ? "
+        "ORDER BY opened_at DESC, id DESC LIMIT 1",
+        [school_class_id],
+    )
+    return next(map(_session, rows), None)
+
+
 def find_open_session(db: Database, school_class_id: str) -> Session | None:
     rows = db.query(
         "SELECT id, school_class_id, opened_at FROM session WHERE school_class_id = ? AND closed_at IS NULL",
         [school_class_id],
     )
-    return next(
-        (
-            Session(row["id"], row["school_class_id"], datetime.fromisoformat(row["opened_at"]))
-            for row in rows
-        ),
-        None,
-    )
+    return next(map(_session, rows), None)
+
+
+def _session(row: dict[str, str]) -> Session:
+    return Session(row["id"], row["school_class_id"], datetime.fromisoformat(row["opened_at"]))

@@ -1,6 +1,6 @@
 """What every page needs of this request: the database, whose browser it is, and its language."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -23,6 +23,7 @@ from appliance.discovery import Presence
 from appliance.errors import BodyTooLarge, ForeignOrigin, NotAllowed
 from appliance.exam_guard import ExamGuard
 from appliance.live import LiveBoard
+from appliance.questions import Question
 from appliance.replay import Replays
 from appliance.roster import Learner, SchoolClass
 from appliance.together import Together
@@ -265,6 +266,11 @@ def _plain_fields() -> list[tuple[str, str]]:
         )
     except ValueError as error:
         raise BodyTooLarge from error
+
+
+def marked(page: ResponseReturnValue, shown: Iterable[Question]) -> Response:
+    """Return a learner's page, with the mark of programs when a text of the model is on it."""
+    return labelled(page) if any(question.model for question in shown) else make_response(page)
 
 
 def labelled(page: ResponseReturnValue) -> Response:

@@ -20,7 +20,7 @@ from appliance.errors import (
     TutorHeld,
 )
 from appliance.roster import Learner
-from appliance.web.context import db, form, language, learner, now, save_with_others, services
+from appliance.web.context import db, form, language, learner, marked, now, save_with_others, services
 from appliance.web.errors import sentences
 from appliance.web.stream import HEARTBEAT_SECONDS, event_stream, follow_questions
 from sync.event import Event, Value
@@ -164,10 +164,13 @@ def _until_released(learner_id: str) -> Iterator[str]:
 def call_person(asker: Learner, text: str, submission: str, reason: str) -> bool:
     """Stop the tutor for a learner and call the teacher; False when no lesson is open.
 
-    The words themselves are kept for the teacher, and go nowhere else.
+    The words themselves are kept for the teacher, and go nowhere else. Words of distress do not wait for
+    the next lesson: they stand with the last one.
     """
     with saving(db()):
         session = sessions.find_open_session(db(), asker.school_class_id)
+        if session is None and reason == distress.DISTRESS:
+            session = sessions.find_latest_session(db(), asker.school_class_id)
         if session is None:
             return False
         question_id = None
@@ -221,4 +224,6 @@ def _ask_page(
         permitted=permitted,
         pause=sentences(permitted.refusal) if permitted.refusal and not error else None,
     )
-    return page, error.status if error else 200
+    response = marked(page, shown)
+    response.status_code = error.status if error else 200
+    return response

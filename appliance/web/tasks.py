@@ -31,7 +31,7 @@ from appliance.ladder import Standing
 from appliance.roster import Learner, SchoolClass
 from appliance.sessions import Session
 from appliance.tasks import Task
-from appliance.web.context import db, files, form, get_teacher_class, language, learner, now, services
+from appliance.web.context import db, files, form, get_teacher_class, language, learner, marked, now, services
 from appliance.web.errors import sentences
 from appliance.web.learner import call_person, verify_not_held
 
@@ -225,7 +225,9 @@ def _task_page(
         submission=secrets.token_hex(8),
         problem=sentences(error) if error else None,
     )
-    return page, error.status if error else 200
+    response = marked(page, shown)
+    response.status_code = error.status if error else 200
+    return response
 
 
 def hint_of(step: str, task: Task, standing: Standing) -> str | None:

@@ -57,6 +57,19 @@ def test_thirty_learners_fall_silent_within_two_seconds(
     assert classroom.value("SELECT count(*) FROM question WHERE state = 'answered'") == 0
 
 
+def test_each_row_of_the_class_stops_its_learner(
+    classroom: Classroom, dana: Browser, aigerim: Browser
+) -> None:
+    aigerim_id, bolat_id = learner_id(classroom, "Aigerim"), learner_id(classroom, "Bolat")
+    page = dana.get("/teacher").text
+    assert f'id="stop-{aigerim_id}"' in page
+    assert f'id="stop-{bolat_id}"' in page
+    dana.post("/teacher/stop", {"level": "learner", "learner": aigerim_id, "wish": "stop"})
+    page = dana.get("/teacher").text
+    assert f'id="stop-{aigerim_id}"' not in page
+    assert f'id="stop-{bolat_id}"' in page
+
+
 def test_a_stopped_learner_is_refused_kindly_and_the_neighbour_goes_on(
     classroom: Classroom, dana: Browser, aigerim: Browser, bolat: Browser
 ) -> None:

@@ -118,3 +118,31 @@ def test_the_teachers_page_hears_of_it_at_once(classroom: Classroom, dana: Brows
     aigerim.post("/person")
     assert classroom.board.version > before
     assert "Aigerim" in dana.page("/teacher")
+
+
+@pytest.mark.parametrize("place", ["/ask", "/tasks"])
+def test_words_of_distress_reach_the_teacher_when_no_lesson_is_open(
+    classroom: Classroom, engine: FakeEngine, dana: Browser, aigerim: Browser, place: str
+) -> None:
+    if place == "/tasks":
+        dana.post("/teacher/tasks", {"text": "What is 6 times 7?", "answers": "42"})
+        place = f"/tasks/{classroom.value('SELECT id FROM task')}/ask"
+    dana.post("/teacher/session", {"wish": "close"})
+    events = classroom.value("SELECT count(*) FROM event")
+    assert aigerim.post(place, {"question": "I want to die", "submission": "a1"}).status_code == 303
+    page = aigerim.page()
+    assert "what you wrote has reached your teacher" in page
+    assert "111" in page
+    teachers = dana.page("/teacher")
+    assert "wrote words of distress: go there now" in teachers
+    assert "I want to die" in teachers
+    assert engine.requests == []
+    assert classroom.value("SELECT count(*) FROM event") == events
+
+
+def test_a_call_for_a_person_waits_for_a_lesson(
+    classroom: Classroom, dana: Browser, aigerim: Browser
+) -> None:
+    dana.post("/teacher/session", {"wish": "close"})
+    assert aigerim.post("/person").status_code == 409
+    assert classroom.value("SELECT count(*) FROM hand_back") == 0

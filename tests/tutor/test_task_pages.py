@@ -55,6 +55,7 @@ def test_hints_need_no_engine(classroom: Classroom, engine: FakeEngine, aigerim:
     wait_until(lambda: classroom.assistant.state.phase == "down")
     send(aigerim, pens, "attempt", answer="13")
     assert "Look at your step “13”" in aigerim.page(f"/tasks/{pens}")
+    assert "X-AI-Generated" not in aigerim.get(f"/tasks/{pens}").headers
 
 
 def test_a_question_about_a_task_is_answered_by_the_box_when_the_engine_is_away(
@@ -104,6 +105,7 @@ def test_a_model_chooses_among_hints_of_people_and_is_asked_once_on_a_rung(
     kept = json.loads(first["request"])
     assert engine.requests == [kept]
     assert kept["response_format"]["json_schema"]["schema"]["properties"]["move"]["enum"] == list("abcd")
+    assert aigerim.get(f"/tasks/{pens}").headers["X-AI-Generated"] == "partly"
     page = aigerim.page(f"/tasks/{pens}")
     assert "AI (fake-model) chose this hint. People wrote it." in page
     assert "chose this hint" in aigerim.page(f"/why/{first['id']}")
