@@ -97,7 +97,16 @@ class Postgres:
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
         self.stop(how)
-        self.start()
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.start()
+            except RuntimeError:  # children of the killed one still hold its memory
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     @property
     def pid(self) -> int:

@@ -269,7 +269,6 @@ def test_the_whole_walk_is_the_same(
     assert report["boxes"][0]["remarks"] == []
     page = either_region.enter().get("/?lang=en")
     assert page.status_code == 200
-    assert box.enrolment.box_label in page.text
     figures = either_region.http.get("/metrics").text
     assert "sandyq_region_ledger_events 20.0" in figures
     assert 'sandyq_region_batches_total{verdict="again"} 1.0' in figures
