@@ -13,13 +13,17 @@ from provisioning.boards import BOARDS, PC, RPI
 from provisioning.image import MEGABYTE, STEPS, build_image
 from provisioning.image_verify import verify_image
 from provisioning.progress import Progress
+from provisioning.settings_cli import settings_command
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 
 @click.group("image")
 def image_group() -> None:
-    """Images for boxes: build one, check one."""
+    """Images for boxes: build one, check one, write the settings of many."""
+
+
+image_group.add_command(settings_command)
 
 
 @image_group.command("build")

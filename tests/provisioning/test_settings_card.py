@@ -1,6 +1,10 @@
 """One file on the card: taken whole or not at all, and whoever wrote it is told what to write instead."""
 
+import json
+from pathlib import Path
+
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +15,7 @@ from provisioning.errors import (
     ProvisioningError,
     TableLineWrong,
 )
+from provisioning.image_cli import image_group
 from provisioning.settings_card import (
     MAX_CARD_BYTES,
     CardSettings,
@@ -148,3 +153,30 @@ def test_a_wrong_line_of_a_table_is_named(table: str, line: int, column: str) ->
     with pytest.raises(TableLineWrong) as refused:
         read_table(table.encode())
     assert (refused.value.params["line"], refused.value.params["column"]) == (line, column)
+
+
+# The command -------------------------------------------------------------------
+
+
+def run(table: bytes, folder: Path, *options: str) -> Result:
+    (folder / "boxes.csv").write_bytes(table)
+    arguments = ["settings", "--csv", str(folder / "boxes.csv"), "--out", str(folder / "cards"), *options]
+    return CliRunner().invoke(image_group, arguments)
+
+
+def test_the_command_writes_a_card_for_every_box_of_a_table(tmp_path: Path) -> None:
+    table = f"box;language;region_url;enrolment_code\nМектеп 12;ru;https://r.kz;{CODE}\nschool-13;kk;;\n"
+    done = run(table.encode(), tmp_path, "--json")
+    assert json.loads(done.output)["boxes"] == ["Мектеп 12", "school-13"]
+    card = tmp_path / "cards/Мектеп 12/sandyq.toml"
+    assert read_card(card.read_bytes()) == CardSettings("ru", region_url="https://r.kz", enrolment_code=CODE)
+    assert card.stat().st_mode & 0o777 == 0o600
+    assert read_card((tmp_path / "cards/school-13/sandyq.toml").read_bytes()) == CardSettings()
+    assert "delete the folder" in run(table.encode(), tmp_path).output
+    assert CODE not in run(table.encode(), tmp_path).output
+
+
+def test_of_a_table_with_a_mistake_nothing_is_written(tmp_path: Path) -> None:
+    done = run(b"box,country\na,KZ\nb,KAZ\n", tmp_path)
+    assert isinstance(done.exception, TableLineWrong)
+    assert not (tmp_path / "cards").exists()
