@@ -93,15 +93,24 @@ def sign_statement(statement: Statement, key: SigningKey) -> bytes:
 
 def verify_statement(signed: bytes, region_public: bytes, region_id: bytes) -> Statement:
     """Return the statement if this region signed it."""
-    try:
-        body, signature = cbor.array(cbor.read(signed), 2)
-        cbor.octets(signature, SIGNATURE_BYTES)
-        statement = _read_statement(cbor.octets(body))
-    except (cbor.NotOurCbor, OverflowError) as fault:
-        raise ParcelMalformed from fault
+    statement, body, signature = _parts(signed)
     if statement.region_id != region_id or not is_signed_by(region_public, signature, _SIGN + body):
         raise StatementForged
     return statement
+
+
+def read_statement(signed: bytes) -> Statement:
+    """Return what a kept statement says; its signature was verified before it was kept."""
+    return _parts(signed)[0]
+
+
+def _parts(signed: bytes) -> tuple[Statement, bytes, bytes]:
+    try:
+        body, signature = cbor.array(cbor.read(signed), 2)
+        cbor.octets(signature, SIGNATURE_BYTES)
+        return _read_statement(cbor.octets(body)), body, signature
+    except (cbor.NotOurCbor, OverflowError) as fault:
+        raise ParcelMalformed from fault
 
 
 def _read_statement(body: bytes) -> Statement:

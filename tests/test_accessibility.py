@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from appliance.app import create_app
 from tests.page_tour import NO_PAGES, Scene, Tour, browser, played_room
-from tests.region_tour import PATHS, played_region
+from tests.region_tour import PATHS, played_region, told_nation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -92,20 +92,30 @@ def test_the_first_start_breaks_nothing_either(chromium: Chromium, tmp_path: Pat
 
 
 def test_no_page_of_the_region_breaks_wcag(chromium: Chromium, tmp_path: Path) -> None:
-    found: list[str] = []
     with played_region(tmp_path) as (url, cookie):
-        for language, width in (("kk", 360), ("ru", 1280), ("en", 360)):
-            context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language)
-            context.add_cookies([cookie])  # type: ignore[list-item]
-            for path in PATHS.values():
-                page = context.new_page()
-                page.goto(f"{url}{path}?lang={language}")
-                page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
-                found += violations(page)
-                if page.evaluate(
-                    "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-                ):
-                    found.append(f"{path}: wider than the screen")
-                page.close()
-            context.close()
+        found = seen_by_the_judge(chromium, url, cookie, list(PATHS.values()))
     assert not found, "\n".join(found)
+
+
+def test_no_page_of_the_nation_breaks_wcag(chromium: Chromium, tmp_path: Path) -> None:
+    with told_nation(tmp_path) as (url, cookie):
+        found = seen_by_the_judge(chromium, url, cookie, ["/nation"])
+    assert not found, "\n".join(found)
+
+
+def seen_by_the_judge(chromium: Chromium, url: str, cookie: dict[str, str], paths: list[str]) -> list[str]:
+    """Open pages in each language, wide and narrow, with everything unfolded."""
+    found: list[str] = []
+    for language, width in (("kk", 360), ("ru", 1280), ("en", 360)):
+        context = chromium.new_context(viewport={"width": width, "height": 800}, locale=language)
+        context.add_cookies([cookie])  # type: ignore[list-item]
+        for path in paths:
+            page = context.new_page()
+            page.goto(f"{url}{path}?lang={language}")
+            page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+            found += violations(page)
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                found.append(f"{path}: wider than the screen")
+            page.close()
+        context.close()
+    return found

@@ -5,7 +5,6 @@ A door: `forward` is what a timer starts once an hour; the nation's own commands
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,8 +18,7 @@ from sync.nation import GRADES
 from sync.server import forward, national
 from sync.server.answer_words import as_json, say
 from sync.server.identity import get_region
-from sync.server.national import RegionAccount
-from sync.server.national_counts import Place, Sum
+from sync.server.national import CellSums, RegionAccount
 from sync.server.store import open_store
 from sync.settings import RegionSettings
 from sync.transport import HttpTransport
@@ -68,19 +66,14 @@ def nation_command(settings: RegionSettings, is_json: bool) -> None:
     with closing(open_store(region.database)) as store:
         store.migrate()
         counted = national.count_waiting(store, region.keys)
-        accounts, sums = national.accounts(store), national.sums(store)
+        accounts, sums = national.accounts(store), national.cell_sums(store)
     answer = national_report(region.name, accounts, sums) | {"letters_now": asdict(counted)}
     say(answer, is_json, _in_words(answer))
 
 
-def national_report(name: str, accounts: list[RegionAccount], sums: Mapping[Place, Sum]) -> dict[str, Any]:
+def national_report(name: str, accounts: list[RegionAccount], sums: CellSums) -> dict[str, Any]:
     """Return regions, totals and every sum over all grades with how far noise may have moved it."""
     stated = [account.newest for account in accounts]
-    cells: dict[tuple[str, str], Sum] = {}
-    for (_, _, monday, _, cell), told in sums.items():
-        found = cells.setdefault((monday.isoformat(), cell), Sum())
-        found.total += told.total
-        found.draws += told.draws
     return {
         "nation": name,
         "events": sum(one.all_events for one in stated if one),
@@ -88,13 +81,13 @@ def national_report(name: str, accounts: list[RegionAccount], sums: Mapping[Plac
         "regions": [_region(account) for account in accounts],
         "weeks": [
             {
-                "week": week,
+                "week": monday.isoformat(),
                 "cell": cell,
                 "total": told.total,
                 "plus_minus": round(told.uncertainty),
                 "boxes": told.draws // GRADES,
             }
-            for (week, cell), told in sorted(cells.items())
+            for (monday, cell), told in sorted(sums.items())
         ],
     }
 

@@ -6,7 +6,7 @@ number of a region's counts (insight's pages show those at the region itself). K
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -16,8 +16,8 @@ from flask import Blueprint, Response
 from sync.errors import N_, NotFound
 from sync.nation import GRADES
 from sync.server import national, web_context
-from sync.server.national import DayAccount, RegionAccount
-from sync.server.national_counts import Place, Sum
+from sync.server.national import CellSums, DayAccount, RegionAccount
+from sync.server.national_counts import Sum
 from sync.server.store import Store
 from sync.server.translation import Speaker
 from sync.server.web_access import needs
@@ -84,8 +84,8 @@ class CellLine:
 
 def page(store: Store, speaker: Speaker, today: date) -> dict[str, Any]:
     """Return what the template needs, already in the reader's language."""
-    accounts, sums = national.accounts(store), national.sums(store)
-    mondays = sorted({place[2] for place in sums}, reverse=True)[:WEEKS_SHOWN]
+    accounts, sums = national.accounts(store), national.cell_sums(store, WEEKS_SHOWN)
+    mondays = sorted({monday for monday, _ in sums}, reverse=True)
     stated = [account.newest for account in accounts]
     return {
         "regions": [_region(account, speaker, today) for account in accounts],
@@ -128,26 +128,17 @@ def _shown(days: Sequence[DayAccount]) -> list[DayAccount]:
     return [day for at, day in enumerate(days) if at < DAYS_SHOWN or day.state == national.DIFFERS]
 
 
-def _lines(sums: Mapping[Place, Sum], mondays: Sequence[date], speaker: Speaker) -> list[CellLine]:
-    found: dict[tuple[str, date], Sum] = {}
-    for (_, _, monday, _, cell), told in sums.items():
-        both = found.setdefault((cell, monday), Sum())
-        both.total += told.total
-        both.draws += told.draws
-    cells = sorted({cell for cell, _ in found})
+def _lines(sums: CellSums, mondays: Sequence[date], speaker: Speaker) -> list[CellLine]:
+    cells = sorted({cell for _, cell in sums})
     return [
-        CellLine(cell_in_words(cell, speaker), tuple(found.get((cell, monday)) for monday in mondays))
+        CellLine(cell_in_words(cell, speaker), tuple(sums.get((monday, cell)) for monday in mondays))
         for cell in cells
     ]
 
 
-def _boxes(sums: Mapping[Place, Sum], monday: date) -> int:
+def _boxes(sums: CellSums, monday: date) -> int:
     """Return how many boxes told of a week; each tells every grade and cell once."""
-    by_cell: dict[str, int] = {}
-    for (_, _, week, _, cell), told in sums.items():
-        if week == monday:
-            by_cell[cell] = by_cell.get(cell, 0) + told.draws
-    return max(by_cell.values(), default=0) // GRADES
+    return max((told.draws for (week, _), told in sums.items() if week == monday), default=0) // GRADES
 
 
 def cell_in_words(cell: str, speaker: Speaker) -> str:

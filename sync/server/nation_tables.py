@@ -174,3 +174,17 @@ NATION_BACK: tuple[str, ...] = (
     ),
     "DROP INDEX ledger_by_day",
 )
+
+# What a page shows of years must not be added up again each time.
+DAYS_FORWARD: tuple[str, ...] = (
+    # So many letters of the day were held when they were found to be exactly those stated.
+    "ALTER TABLE national_statement ADD COLUMN agreed INTEGER",
+    "CREATE INDEX national_letter_by_day ON national_letter (box_id, day)",
+    "CREATE INDEX national_count_by_week ON national_count (week)",
+)
+
+DAYS_BACK: tuple[str, ...] = (
+    "DROP INDEX national_count_by_week",
+    "DROP INDEX national_letter_by_day",
+    "ALTER TABLE national_statement DROP COLUMN agreed",
+)

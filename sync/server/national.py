@@ -13,7 +13,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sync.batch import Batch
 from sync.envelope import (
@@ -35,7 +35,7 @@ from sync.errors import (
 )
 from sync.keys import OpeningKey, RegionKeys
 from sync.nation import NationSection, read_section
-from sync.parcel import Parcel, Statement, digest_of, read_parcel, verify_statement
+from sync.parcel import Parcel, Statement, digest_of, read_parcel, read_statement, verify_statement
 from sync.server.inbox import REMARK_EPOCH, REMARK_FORK, Stored, Verdict, find_remarks, judge, sign_for
 from sync.server.national_counts import Place, Sum, add_section
 from sync.server.store import Box, LedgerRow, Store
@@ -125,6 +125,7 @@ def _store(
         ],
     )
     remarks = _keep_statements(store, sender, parcel)
+    _settle_days(store, sender, parcel)
     before = store.find_ledger_row(sender, batch.epoch, batch.seq - 1)
     after = store.find_ledger_row(sender, batch.epoch, batch.seq + 1)
     remarks += find_remarks(row, before, after)
@@ -151,6 +152,28 @@ def _keep_statements(store: Store, sender: Box, parcel: Parcel) -> list[str]:
         if kept is None or kept[0] != signed:
             remarks.append(REMARK_STATEMENT)
     return remarks
+
+
+def _settle_days(store: Store, sender: Box, parcel: Parcel) -> None:
+    """Compare every day that this parcel speaks of, and note where both hold the same letters."""
+    days = {letter.day for letter in parcel.letters}
+    days |= {read_statement(signed).day for signed in parcel.statements}
+    for day in days:
+        place = [sender.id, day.isoformat()]
+        kept = store.db.row("SELECT document FROM national_statement WHERE box_id = ? AND day = ?", place)
+        if kept is None:
+            continue
+        held = store.db.rows("SELECT sha256 FROM national_letter WHERE box_id = ? AND day = ?", place)
+        agrees = are_those_stated(read_statement(kept[0]), [sha256 for (sha256,) in held])
+        store.db.execute(
+            "UPDATE national_statement SET agreed = ? WHERE box_id = ? AND day = ?",
+            [len(held) if agrees else None, *place],
+        )
+
+
+def are_those_stated(stated: Statement, held: list[bytes]) -> bool:
+    """Say whether these are exactly the letters that the region says it sent."""
+    return len(held) == stated.letters and digest_of(held) == stated.digest
 
 
 # Opening and adding up -------------------------------------------------------------------
@@ -324,59 +347,93 @@ class RegionAccount:
 
 
 def accounts(store: Store) -> list[RegionAccount]:
-    """Compare every region's statements with what the nation holds."""
-    regions = store.db.rows(
-        "SELECT id, label, school, last_contact_at, revoked_at FROM box ORDER BY school, label"
-    )
-    return [_account(store, *region) for region in regions]
+    """Compare every region's statements with what the nation holds: the newest days, and any that differ."""
+    letters: dict[int, dict[str, int]] = {}
+    for box_id, state, count in store.db.rows(
+        "SELECT box_id, state, count(*) FROM national_letter GROUP BY box_id, state"
+    ):
+        letters.setdefault(box_id, {})[state] = int(count)
+    remarks: dict[int, list[str]] = {}
+    for box_id, remark in store.db.rows("SELECT DISTINCT box_id, remark FROM remark ORDER BY 2"):
+        remarks.setdefault(box_id, []).append(remark)
+    parcels: dict[int, int] = dict(store.db.rows("SELECT box_id, count(*) FROM ledger GROUP BY box_id"))
+    days = _days(store)
+    return [
+        RegionAccount(
+            *(label, name, datetime.fromisoformat(contact), revoked_at is not None),
+            parcels=int(parcels.get(box_id, 0)),
+            letters=letters.get(box_id, {}),
+            days=tuple(days.get(box_id, ())),
+            remarks=tuple(remarks.get(box_id, ())),
+        )
+        for box_id, label, name, contact, revoked_at in store.db.rows(
+            "SELECT id, label, school, last_contact_at, revoked_at FROM box ORDER BY school, label"
+        )
+    ]
 
 
-def _account(
-    store: Store,
-    box_id: int,
-    label: str,
-    name: str,
-    last_contact_at: str,
-    revoked_at: str | None,
-) -> RegionAccount:
-    letters = store.db.rows("SELECT day, sha256, state FROM national_letter WHERE box_id = ?", [box_id])
-    held: dict[str, list[bytes]] = {}
-    for day, sha256, _ in letters:
-        held.setdefault(day, []).append(sha256)
-    named = store.db.row("SELECT region_id FROM national_region WHERE box_id = ?", [box_id])
-    stated = {
-        day: verify_statement(document, signer, named[0] if named else b"")
-        for day, signer, document in store.db.rows(
-            "SELECT day, signer, document FROM national_statement WHERE box_id = ?", [box_id]
+DAYS_COMPARED = 60  # as long as a region keeps its letters; older days only if they never agreed
+
+
+def _days(store: Store) -> dict[int, list[DayAccount]]:
+    """Return the days of each region, the newest first."""
+    newest = store.db.rows(
+        "SELECT coalesce((SELECT max(day) FROM national_statement),"
+        " (SELECT max(day) FROM national_letter), '')"
+    )[0][0]
+    since = (date.fromisoformat(newest) - timedelta(days=DAYS_COMPARED)).isoformat() if newest else ""
+    held = {
+        (box_id, day): int(count)
+        for box_id, day, count in store.db.rows(
+            "SELECT box_id, day, count(*) FROM national_letter GROUP BY box_id, day"
         )
     }
-    remarks = store.db.rows("SELECT DISTINCT remark FROM remark WHERE box_id = ? ORDER BY 1", [box_id])
-    return RegionAccount(
-        label,
-        name,
-        datetime.fromisoformat(last_contact_at),
-        revoked_at is not None,
-        int(store.db.rows("SELECT count(*) FROM ledger WHERE box_id = ?", [box_id])[0][0]),
-        dict(Counter(state for _, _, state in letters)),
-        tuple(
-            compare(date.fromisoformat(day), stated.get(day), held.get(day, []))
-            for day in sorted(set(held) | set(stated), reverse=True)
-        ),
-        tuple(remark for (remark,) in remarks),
-    )
+    stated = {
+        (box_id, day): (read_statement(document), agreed)
+        for box_id, day, document, agreed in store.db.rows(
+            "SELECT box_id, day, document, agreed FROM national_statement s WHERE day >= ? OR agreed IS NULL"
+            " OR day = (SELECT max(day) FROM national_statement m WHERE m.box_id = s.box_id)",
+            [since],
+        )
+    }
+    found: dict[int, list[DayAccount]] = {}
+    wanted = set(stated) | {place for place in held if place[1] >= since}
+    for box_id, day in sorted(wanted, key=lambda place: place[1], reverse=True):
+        statement, agreed = stated.get((box_id, day), (None, None))
+        account = _day_account(date.fromisoformat(day), statement, held.get((box_id, day), 0), agreed)
+        found.setdefault(box_id, []).append(account)
+    return found
 
 
-def compare(day: date, stated: Statement | None, held: list[bytes]) -> DayAccount:
-    """Say whether the nation holds exactly the letters that the region says it sent."""
+def _day_account(day: date, stated: Statement | None, held: int, agreed: int | None) -> DayAccount:
     if stated is None:
-        state = NOT_STATED
-    elif len(held) < stated.letters:
-        state = UNDER_WAY
-    elif len(held) == stated.letters and digest_of(held) == stated.digest:
-        state = EQUAL
-    else:
-        state = DIFFERS
-    return DayAccount(day, stated, len(held), state)
+        return DayAccount(day, None, held, NOT_STATED)
+    if agreed == held:
+        return DayAccount(day, stated, held, EQUAL)
+    return DayAccount(day, stated, held, UNDER_WAY if held < stated.letters else DIFFERS)
+
+
+CellSums = dict[tuple[date, str], Sum]
+
+
+EVERY_WEEK = 10_000  # two hundred years
+
+
+def cell_sums(store: Store, weeks: int = EVERY_WEEK) -> CellSums:
+    """Return the country's sum of each cell in each of the newest weeks, all grades and places together."""
+    first = store.db.rows(
+        "SELECT min(week) FROM"
+        " (SELECT DISTINCT week FROM national_count ORDER BY week DESC LIMIT ?) AS newest",
+        [weeks],
+    )[0][0]
+    return {
+        (date.fromisoformat(week), cell): Sum(int(total), int(draws))
+        for week, cell, total, draws in store.db.rows(
+            "SELECT week, cell, sum(total), sum(draws) FROM national_count WHERE week >= ?"
+            " GROUP BY week, cell ORDER BY week, cell",
+            [first or ""],
+        )
+    }
 
 
 def sums(store: Store) -> dict[Place, Sum]:
