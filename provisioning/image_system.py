@@ -84,9 +84,9 @@ def require_archives(board: Board, log: Path) -> None:
 def _why_not(address: str) -> str:
     try:
         timeout = urllib3.Timeout(connect=REACH_SECONDS, read=REACH_SECONDS)
-        status = urllib3.PoolManager().request("GET", address, timeout=timeout, retries=1).status
+        status = urllib3.PoolManager().request("GET", address, timeout=timeout, retries=False).status
     except urllib3.exceptions.HTTPError as error:
-        return type(getattr(error, "reason", None) or error).__name__
+        return type(error).__name__
     return "" if status == http.HTTPStatus.OK else f"HTTP {status}"
 
 
