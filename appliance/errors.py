@@ -165,6 +165,13 @@ class WrongPictures(ApplianceError):
     hint = N_("Tries left: %(left)d.")
 
 
+class PicturesByTeacher(ApplianceError):
+    key = "pictures_by_teacher"
+    status = 403
+    message = N_("Nobody has chosen pictures for this name yet.")
+    hint = N_("Most of the class has its pictures already. Ask your teacher to let you choose yours.")
+
+
 class TooManyPictureTries(ApplianceError):
     key = "too_many_picture_tries"
     status = 429

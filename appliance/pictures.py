@@ -1,11 +1,12 @@
 """Three pictures instead of a password: what a child of seven can remember and nobody must type.
 
 A picture code is no secret: it tells classmates apart, nothing more. It is kept in clear, so that a
-teacher can help a child who forgot, and checking it costs nothing. Decision 0020 says what protects a
+teacher can help a child who forgot, and checking it costs nothing. A row without pictures is the
+teacher's leave to choose some. Decision 0020 says what protects a
 learner's page instead. The only writer of the table picture_code.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
@@ -31,6 +32,8 @@ PICTURES = {
 LENGTH = 3
 MAX_TRIES = 5
 SCOPE = "pictures"
+# From the first lesson in the morning to the last one of the same day.
+FIRST_DAY = timedelta(hours=12)
 
 
 def picked(text: str) -> tuple[str, ...]:
@@ -41,15 +44,33 @@ def picked(text: str) -> tuple[str, ...]:
 
 def find(db: Database, learner_id: str) -> tuple[str, ...] | None:
     """Return the learner's pictures, or None before the first log-in and after the teacher cleared them."""
-    rows = db.query("SELECT pictures FROM picture_code WHERE learner_id = ?", [learner_id])
+    rows = db.query("SELECT pictures FROM picture_code WHERE learner_id = ? AND pictures <> ''", [learner_id])
     return next((tuple(row["pictures"].split()) for row in rows), None)
+
+
+def may_choose(db: Database, learner_id: str, school_class_id: str, *, now: datetime) -> bool:
+    """Return whether a name without pictures may get some now, or a classmate could be claiming it.
+
+    On the first day everybody chooses under the teacher's eyes. Once most of the class has its pictures,
+    a name that was never used belongs to somebody who was away: only the teacher's tap opens it, for a day.
+    """
+    since = (now - FIRST_DAY).isoformat()
+    row = db.execute(
+        "SELECT count(*), coalesce(sum(pictures <> '' AND chosen_at < :since), 0), "
+        "coalesce(sum(learner.id = :learner AND pictures = '' AND chosen_at >= :since), 0) "
+        "FROM learner LEFT JOIN picture_code ON learner_id = learner.id "
+        "WHERE school_class_id = :school_class",
+        {"since": since, "learner": learner_id, "school_class": school_class_id},
+    ).fetchone()
+    everybody, chosen_before, invited = row
+    return bool(invited) or 2 * chosen_before <= everybody
 
 
 def of_class(db: Database, school_class_id: str) -> dict[str, tuple[str, ...]]:
     """Return the pictures of those who have some, by learner, for the teacher."""
     rows = db.query(
         "SELECT learner_id, pictures FROM picture_code JOIN learner ON learner.id = learner_id "
-        "WHERE school_class_id = ?",
+        "WHERE school_class_id = ? AND pictures <> ''",
         [school_class_id],
     )
     return {row["learner_id"]: tuple(row["pictures"].split()) for row in rows}
@@ -59,14 +80,19 @@ def choose(db: Database, learner_id: str, chosen: tuple[str, ...], *, now: datet
     """Save what the learner chose at the first log-in; a code that is there already stays."""
     db.execute(
         "INSERT INTO picture_code (learner_id, pictures, chosen_at) VALUES (?, ?, ?) "
-        "ON CONFLICT (learner_id) DO NOTHING",
+        "ON CONFLICT (learner_id) DO UPDATE SET pictures = excluded.pictures, chosen_at = excluded.chosen_at "
+        "WHERE pictures = ''",
         [learner_id, " ".join(chosen), now.isoformat()],
     )
 
 
-def clear(db: Database, learner_id: str) -> None:
-    """Forget the pictures and the wrong tries: the learner chooses anew."""
-    db.execute("DELETE FROM picture_code WHERE learner_id = ?", [learner_id])
+def invite(db: Database, learner_id: str, *, now: datetime) -> None:
+    """Forget the pictures and the wrong tries: the learner chooses anew, today."""
+    db.execute(
+        "INSERT INTO picture_code (learner_id, pictures, chosen_at) VALUES (?, '', ?) "
+        "ON CONFLICT (learner_id) DO UPDATE SET pictures = '', chosen_at = excluded.chosen_at",
+        [learner_id, now.isoformat()],
+    )
     access.forgive(db, SCOPE, learner_id)
 
 

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from appliance import access, cards, conduct, events, pictures, roster, sessions
 from appliance.access import Login
 from appliance.database import saving
-from appliance.errors import ApplianceError, SessionNotOpen, UnknownCard, UnknownClassCode
+from appliance.errors import ApplianceError, PicturesByTeacher, SessionNotOpen, UnknownCard, UnknownClassCode
 from appliance.roster import Learner, SchoolClass
 from appliance.web.context import (
     LOGIN_COOKIE,
@@ -84,7 +84,8 @@ def show_pictures(code: str, learner_id: str) -> ResponseReturnValue:
     chosen = roster.get_learner(db(), school_class.id, learner_id)
     if not school_class.uses_pictures or sessions.find_open_session(db(), school_class.id) is None:
         return redirect(url_for("entry.names", code=code), 303)
-    return _pictures_page(school_class, chosen)
+    refusal = _late_choice(db(), chosen)
+    return _names_page(school_class, refusal) if refusal else _pictures_page(school_class, chosen)
 
 
 @pages.post("/class/<code>/<learner_id>")
@@ -94,6 +95,9 @@ def pick(code: str, learner_id: str) -> ResponseReturnValue:
     chosen = roster.get_learner(db(), school_class.id, learner_id)
     if not school_class.uses_pictures:
         return redirect(url_for("entry.names", code=code), 303)
+    refusal = _late_choice(db(), chosen)
+    if refusal is not None:
+        return _names_page(school_class, refusal)
     tapped = pictures.picked(f"{form().get('picked', '')} {form().get('picture', '')}")
     if len(tapped) < pictures.LENGTH:
         return _pictures_page(school_class, chosen, tapped)
@@ -212,12 +216,22 @@ def _log_in(who: Learner) -> Callable[[Database], str]:
     return act
 
 
+def _late_choice(own: Database, who: Learner) -> PicturesByTeacher | None:
+    """Return why pictures may not be chosen for this name now, or None when it has some or may get them."""
+    if pictures.find(own, who.id) or pictures.may_choose(own, who.id, who.school_class_id, now=now()):
+        return None
+    return PicturesByTeacher()
+
+
 def _check_pictures(
     who: Learner, tapped: tuple[str, ...], log_in: Callable[[Database], str], *, is_sure: bool
 ) -> Callable[[Database], str | ApplianceError]:
     """Return the work that checks the pictures and logs in; a refusal is returned: its miss is kept."""
 
     def act(own: Database) -> str | ApplianceError:
+        refusal = _late_choice(own, who)
+        if refusal is not None:
+            return refusal
         if is_sure:
             pictures.choose(own, who.id, tapped, now=now())
         return pictures.find_refusal(own, who.id, tapped, now=now()) or log_in(own)

@@ -68,7 +68,7 @@ def change_learner(learner_id: str) -> ResponseReturnValue:
         with saving(db()):
             match form().get("wish"):
                 case "pictures":
-                    pictures.clear(db(), chosen.id)
+                    pictures.invite(db(), chosen.id, now=now())
                 case "card":
                     cards.void(db(), chosen.id)
                 case "out":
@@ -255,6 +255,7 @@ def _learner_page(
         choices=accommodations,
         grades=school_class.grades or roster.GRADES,
         pictures=pictures.find(db(), chosen.id),
+        may_choose=pictures.may_choose(db(), chosen.id, school_class.id, now=now()),
         names=pictures.PICTURES,
         has_card=chosen.id in cards.holders(db(), school_class.id),
         is_here=chosen.id in access.joined_learners(db(), school_class.id, now=now()),

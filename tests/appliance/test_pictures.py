@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import languages, pictures
+from appliance import languages, pictures, roster
 from appliance.database import connection, saving
 from tests.appliance.people_pages import CODE, door_of, pick, with_pictures
 from tests.classroom import Browser, Classroom
@@ -163,3 +163,60 @@ def test_the_next_child_at_a_device_ends_the_log_in_of_the_one_before(
     thief.client.set_cookie("sandyq_login", old)
     assert thief.get("/ask").location == "/"
     assert classroom.value("SELECT count(*) FROM login WHERE learner_id IS NOT NULL") == 1
+
+
+def days_ago(classroom: Classroom, days: int) -> None:
+    """Let the pictures that were chosen today have been chosen some days ago."""
+    with connection(classroom.database) as db, saving(db):
+        when = datetime.now(UTC) - timedelta(days=days)
+        db.execute("UPDATE picture_code SET chosen_at = ?", [when.isoformat()])
+
+
+def test_a_classmate_cannot_take_a_name_that_was_away_on_the_first_day(
+    classroom: Classroom, dana: Browser
+) -> None:
+    everybody = [row["name"] for row in classroom.rows("SELECT name FROM learner")]
+    away = "Aigerim"
+    for name in everybody:
+        if name != away:
+            assert pick(classroom.browser(), door_of(classroom, name), sure="yes").location == "/ask"
+    with connection(classroom.database) as db, saving(db):  # so that the others are most of the class
+        school_class = roster.school_classes(db)[0]
+        more = roster.add_learners(db, school_class, ["Kamshat"], now=datetime.now(UTC))
+        pictures.choose(db, more[0].id, ("sun", "moon", "star"), now=datetime.now(UTC))
+    door = door_of(classroom, away)
+    days_ago(classroom, 1)
+    thief = classroom.browser()
+    page = thief.get(door)
+    assert page.status_code == 403
+    assert "Nobody has chosen pictures for this name yet." in page.text
+    assert pick(thief, door, sure="yes").status_code == 403
+    assert classroom.value("SELECT count(*) FROM login WHERE learner_id IS NOT NULL") == len(everybody) - 1
+    learner = door.rsplit("/", 1)[1]
+    assert "it waits for your tap" in dana.page(f"/teacher/learners/{learner}")
+    dana.post(f"/teacher/learners/{learner}", {"wish": "pictures"})
+    assert pick(classroom.browser(), door, sure="yes").location == "/ask"
+    assert pick(thief, door, ("cup", "boat", "key"), sure="yes").status_code == 403
+
+
+def test_a_teacher_who_tried_it_the_evening_before_closes_no_name(
+    classroom: Classroom, dana: Browser
+) -> None:
+    assert pick(classroom.browser(), door_of(classroom, "Bolat"), sure="yes").location == "/ask"
+    days_ago(classroom, 1)
+    assert pick(classroom.browser(), door_of(classroom, "Aigerim"), sure="yes").location == "/ask"
+
+
+def test_a_leave_to_choose_ends_with_the_day(classroom: Classroom, dana: Browser) -> None:
+    names = [row["name"] for row in classroom.rows("SELECT name FROM learner")]
+    for name in names:
+        pick(classroom.browser(), door_of(classroom, name), sure="yes")
+    learner = door_of(classroom, "Aigerim").rsplit("/", 1)[1]
+    dana.post(f"/teacher/learners/{learner}", {"wish": "pictures"})
+    with connection(classroom.database) as db:
+        soon, late = (datetime.now(UTC) + timedelta(hours=hours) for hours in (2, 20))
+        class_id = db.execute("SELECT school_class_id FROM learner").fetchone()[0]
+        assert pictures.find(db, learner) is None
+        assert pictures.may_choose(db, learner, class_id, now=soon)
+        is_most = 2 * (len(names) - 1) > len(names)
+        assert pictures.may_choose(db, learner, class_id, now=late) is not is_most
