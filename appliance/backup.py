@@ -20,7 +20,17 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from appliance import backup_book, backup_file, backup_folder, deleted_marks, deletion, discovery, soundness
+from appliance import (
+    backup_book,
+    backup_file,
+    backup_folder,
+    deleted_marks,
+    deletion,
+    discovery,
+    rescue_offer,
+    restore,
+    soundness,
+)
 from appliance.backup_book import Proof
 from appliance.backup_file import SETTINGS, Manifest
 from appliance.backup_folder import DATABASE
@@ -263,6 +273,9 @@ def _drop_old(home: Path, path: Path, manifest: Manifest, *, is_elsewhere: bool)
     # A box that does not know the date must not judge the age of anything.
     if newest is None or manifest.clock_quality == Quality.UNKNOWN.name.lower():
         return ()
+    # A rescue that nobody went through with has laid out a whole database in clear.
+    shutil.rmtree(own_folder(home) / rescue_offer.FOLDER, ignore_errors=True)
+    restore.drop_set_aside(home, manifest.made_at)
     boxes = {newest.box, *backup_book.former_boxes(home)}
     most = None if is_elsewhere else backup_folder.MOST_HERE
     return tuple(backup_folder.drop_old(path.parent, boxes, newest, most))

@@ -87,7 +87,7 @@ class CodeMistyped(ApplianceError):
 class ClassesThere(ApplianceError):
     key = "classes_there"
     message = N_("This box has classes already; they would be replaced by those of the backup.")
-    hint = N_("If that is what you want, add --replace. The present database is kept aside, never deleted.")
+    hint = N_("If that is what you want, add --replace. The present database is kept aside for 30 days.")
 
 
 class PagesRunning(ApplianceError):

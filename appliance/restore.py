@@ -2,18 +2,20 @@
 
 The backup is opened and checked first; then it begins a new epoch (what waited in it may have been sent
 since: decisions 0011, 0047), loses again whoever was deleted after it was made, and ends all log-ins. Only
-then it is exchanged for the present database, which is kept aside with its log. The exchange is written down
-before it begins and goes on after any power cut. Keys are never touched: first boot makes each machine's own.
+then it is exchanged for the present database, which is kept aside with its log for 30 days. The exchange is
+written down before it begins and goes on after any power cut. Keys are never touched: first boot makes each
+machine's own.
 """
 
 import json
 import os
+import re
 import secrets
 import shutil
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -34,6 +36,9 @@ _OF_CLASSES = "school_class"
 _SIDE_FILES = ("", "-wal", "-shm")
 _MARKER = "exchange.json"
 _STAGED = "staged"
+_ASIDE = "set-aside-"
+_STAMP = "%Y%m%dT%H%M%SZ"
+_ASIDE_NAME = re.compile(_ASIDE + r"(\d{8}T\d{6}Z)-[0-9a-f]{4}")
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,7 @@ def _keep_order(settings: Settings, db: Database, present: _Present) -> None:
 def _begin_exchange(settings: Settings, restored: Restored) -> Path | None:
     """Write down what is about to happen, then do it; return where the present database went."""
     path = settings.sync.database_path
-    name = f"set-aside-{restored.restored_at.strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(2)}"
+    name = f"{_ASIDE}{restored.restored_at.astimezone(UTC).strftime(_STAMP)}-{secrets.token_hex(2)}"
     record = {"aside": name, "restored": backup_book.as_record(restored)}
     save_private(_marker(settings.home), json.dumps(record).encode(), replace=True)
     was_there = path.exists()
@@ -228,6 +233,18 @@ def finish_exchange(settings: Settings) -> None:
     shutil.rmtree(staged.parent, ignore_errors=True)
     marker.unlink(missing_ok=True)
     sync_folder(marker.parent)
+
+
+def drop_set_aside(home: Path, now: datetime) -> list[str]:
+    """Remove what was kept aside longer than backups are: names of deleted learners may stand in it."""
+    dropped = []
+    for folder in home.glob(f"{_ASIDE}*"):
+        match = _ASIDE_NAME.fullmatch(folder.name)
+        kept_since = datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC) if match else now
+        if now - kept_since > backup_folder.KEEP:
+            shutil.rmtree(folder, ignore_errors=True)
+            dropped.append(folder.name)
+    return dropped
 
 
 def _move_aside(path: Path, aside: Path) -> None:

@@ -431,6 +431,23 @@ def test_backups_age_out_once_a_newer_one_is_proven(
     assert of_other.exists(), "another box's last backup is not ours to remove"
 
 
+def test_what_a_restore_set_aside_goes_after_thirty_days(
+    school: Settings, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(school, stick)
+    kept = json.loads(run(school, "backup", "restore", str(stick), "--replace", "--json").stdout)[
+        "kept_aside"
+    ]
+    (school.home / "set-aside-by-hand").mkdir()
+    at(monkeypatch, NOW + timedelta(days=29))
+    create(school)
+    assert Path(kept).exists()
+    at(monkeypatch, NOW + timedelta(days=31))
+    create(school)
+    assert not Path(kept).exists()
+    assert (school.home / "set-aside-by-hand").exists(), "not ours"
+
+
 def test_an_old_backup_is_taken_only_when_somebody_says_so(
     school: Settings, stick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
