@@ -12,7 +12,7 @@ SEED_BYTES = 16
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _MISREAD = str.maketrans({"I": "1", "L": "1", "O": "0", "U": "V"})
 # Phones offer the Cyrillic letters that look the same.
-_CYRILLIC = str.maketrans("АВСЕНКМОРТХУ", "ABCEHKMOPTXY")
+_CYRILLIC = str.maketrans("АВСЕНКМОРТХУЗІ", "ABCEHKMOPTXY3I")
 _SEED_LETTERS = 26  # 130 bits hold 128
 _CHECK_LETTERS = 2  # one slip in a thousand passes, and then the backup does not open
 GROUP = 4
