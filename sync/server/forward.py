@@ -364,7 +364,7 @@ def _compare_standing(store: Store, epoch: bytes, high: int) -> None:
     if high >= next_seq:
         begin_anew(store, confirmed + 1)
     elif high < confirmed:
-        begin_anew(store, high + 1)
+        send_all_again(store)
 
 
 def begin_anew(store: Store, first: int) -> None:
@@ -383,6 +383,18 @@ def begin_anew(store: Store, first: int) -> None:
             "UPDATE forward_state SET epoch = ?, next_seq = 1, next_number = 1, previous_sha256 = ?,"
             " taken_through = ? WHERE id = 1",
             [secrets.token_bytes(EPOCH_BYTES), NO_PREVIOUS, taken if back is None else min(back, taken)],
+        )
+
+
+def send_all_again(store: Store) -> None:
+    """The nation lost something, and nobody knows what: take every letter and statement that is kept."""
+    with store.transaction():
+        store.db.execute("DELETE FROM forward_parcel")
+        store.db.execute("UPDATE forward_statement SET epoch = NULL, seq = NULL")
+        store.db.execute(
+            "UPDATE forward_state SET epoch = ?, next_seq = 1, next_number = 1, previous_sha256 = ?,"
+            " taken_through = 0 WHERE id = 1",
+            [secrets.token_bytes(EPOCH_BYTES), NO_PREVIOUS],
         )
 
 

@@ -134,7 +134,10 @@ class BoxTables:
         return [(datetime.fromisoformat(since), Place(*place)) for since, *place in rows]
 
     def revoke_box(self, box: Box, now: datetime) -> None:
-        self.db.execute("UPDATE box SET revoked_at = ? WHERE id = ?", (now.isoformat(), box.id))
+        """Believe nothing more of a box; what waited for its approval goes unread."""
+        with self.transaction():
+            self.db.execute("UPDATE box SET revoked_at = ? WHERE id = ?", (now.isoformat(), box.id))
+            self.db.execute("DELETE FROM held_envelope WHERE box_id = ?", (box.id,))
 
     def touch_box(self, box: Box, now: datetime) -> None:
         self.db.execute("UPDATE box SET last_contact_at = ? WHERE id = ?", (now.isoformat(), box.id))

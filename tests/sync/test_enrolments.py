@@ -109,7 +109,10 @@ def test_a_box_that_nobody_approves_cannot_fill_the_disk(
         with pytest.raises(BoxNotApproved):
             region.deliver(blob, box.enrolment.token)  # type: ignore[arg-type]
     with region.store() as store:
-        assert store.count_held(registry.get_box_by_token(store, box.enrolment.token)) == 2
+        known = registry.get_box_by_token(store, box.enrolment.token)
+        assert store.count_held(known) == 2
+        registry.revoke(store, known.label, region.time)
+        assert store.count_held(known) == 0, "refused, and nothing of it is kept"
 
 
 def test_a_box_with_new_keys_goes_on_as_itself(either_region: RegionSimulator, tmp_path: Path) -> None:
