@@ -596,6 +596,30 @@ class AuditShortened(SyncError):
     hint = N_("Somebody cut it off or put an older copy back. Compare it with the last backup.")
 
 
+class RegionThere(SyncError):
+    key = "region_there"
+    message = N_("There is a region on this machine already.")
+    hint = N_("Restore into another state folder, or put the old one aside first.")
+
+
+class BackupKeyWrong(SyncError):
+    key = "backup_key_wrong"
+    message = N_("This key cannot seal or open the backup.")
+    hint = N_("Give the public half as age1... to write, and the private file it belongs to for a restore.")
+
+
+class RegionBackupDamaged(SyncError):
+    key = "region_backup_damaged"
+    message = N_("This is not a backup of a region, or it is damaged. %(name)s")
+    hint = N_("Nothing was restored. Take another copy.")
+
+
+class RegionBackupNewer(SyncError):
+    key = "region_backup_newer"
+    message = N_("The backup was written by a newer version of this program.")
+    hint = N_("Nothing was restored. Install that version first.")
+
+
 # The way to the region -----------------------------------------------------------
 
 

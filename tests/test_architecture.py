@@ -25,7 +25,7 @@ FENCES = {
     "psutil": r"appliance/(health|discovery)\.py|provisioning/hardware\.py|models/fit\.py",
     "duckdb": r"sync/server/parquet\.py",
     "psycopg": r"sync/server/postgres_database\.py",
-    "pyrage": r"appliance/backup_file\.py",
+    "pyrage": r"appliance/backup_file\.py|sync/server/region_backup\.py",
     "cryptography": r"sync/(keys|envelope|receipt|call|server/second_factor)\.py|models/signature\.py",
     "argon2": r"appliance/access\.py|sync/server/operators\.py",
     "nh3": r"appliance/rendering\.py",

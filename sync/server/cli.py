@@ -22,6 +22,7 @@ from sync.server import forward, key_life, orders, pages, registry, sticks
 from sync.server.answer_words import as_json
 from sync.server.answer_words import say as _print
 from sync.server.app import create_app, now
+from sync.server.backup_cli import BACKUP_COMMANDS
 from sync.server.database import shown_address
 from sync.server.desk_cli import POLICY_COMMANDS, desk_group, write_draft
 from sync.server.enrolment_cli import approve_command, codes_command, move_command
@@ -202,6 +203,8 @@ def policy_group() -> None:
     """What the region orders its boxes: stop, budgets, how long things are kept."""
 
 
+for command in BACKUP_COMMANDS:
+    region_group.add_command(command)
 for command in POLICY_COMMANDS:
     policy_group.add_command(command)
 

@@ -50,6 +50,9 @@ class RegionDatabase(Protocol):
         """All or nothing, and nobody else is in one: what is read inside stays true until it is
         written. Inside another one it is a part that can be undone alone."""
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """All that is read inside is of one moment, and nobody who writes waits for it."""
+
     def copy_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Add many rows, the quickest way the database has."""
 

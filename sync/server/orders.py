@@ -12,7 +12,7 @@ from typing import Any
 
 from sync.errors import DeskThere
 from sync.policy import Policy, sign_policy, verify_policy
-from sync.server import offers
+from sync.server import drafts, offers
 from sync.server.identity import Region
 from sync.server.store import Store
 
@@ -40,7 +40,7 @@ def publish(
         expires_at = now + timedelta(days=valid_days) if valid_days else last.expires_at
         order = replace(
             last,
-            version=last.version + 1,
+            version=drafts.next_version(store.db),
             # Whole seconds are what travels.
             issued_at=now.replace(microsecond=0),
             expires_at=expires_at.replace(microsecond=0) if expires_at else None,

@@ -38,6 +38,8 @@ ACTION_WORDS = {
     "box_moved": N_("box moved to another school"),
     "token_added": N_("token for a program made"),
     "token_revoked": N_("token for a program revoked"),
+    "backup_written": N_("backup written"),
+    "backup_restored": N_("restored from a backup"),
     "order_written": N_("order written"),
     "order_exported": N_("order taken to the keys"),
     "order_signed": N_("signature of an order came back"),

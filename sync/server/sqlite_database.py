@@ -75,6 +75,17 @@ class SqliteDatabase:
         with write_transaction(self.sqlite):
             yield
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        with translated_faults():
+            self.sqlite.conn.execute("BEGIN")
+            try:
+                # The moment is that of the first read.
+                self.sqlite.conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+                yield
+            finally:
+                self.sqlite.conn.execute("ROLLBACK")
+
     def copy_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         places = ", ".join("?" * len(columns))
         self.execute_many(
