@@ -68,13 +68,16 @@ def test_a_field_declared_later_gets_its_column_by_itself(tmp_path: Path) -> Non
     store.close()
 
 
-def test_the_page_of_the_region_says_what_was_not_told(box: Box, region: RegionSimulator) -> None:
-    """One learner who called for a person is counted, and not told."""
+def test_one_learner_who_called_for_a_person_is_stored_and_on_no_page(
+    box: Box, region: RegionSimulator
+) -> None:
     fields = dict.fromkeys(KINDS["hand_back"].fields) | {"reason": "third_hint"}
     box.record(Event("hand_back", NOW, "7A", "Aigerim", fields))
     box.sync()
     assert region.report()["by_kind"] == {"none": 1}
-    for language, words in {"en": "too few learners", "kk": "оқушы тым аз", "ru": "мало учеников"}.items():
-        page = region.enter().get(f"/?lang={language}").text
-        assert words in page
+    browser = region.enter()
+    for path in ("/", "/boxes", "/equity", "/tables", "/data/boxes"):
+        page = browser.get(f"{path}?lang=en").text
         assert "third_hint" not in page
+        assert "person" not in page
+    assert browser.get("/data/months").get_json()["told"] == []

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.event import KINDS
+from sync.server.metrics import RegionMetrics
+from sync.server.records import Counted
 from sync.server.threshold import FEWEST_BOXES, LEARNERS_KINDS, Block, Circle, learners_of, may_tell
 
 
@@ -86,3 +88,14 @@ def test_whatever_is_told_holds_the_promise(parts: dict[str, dict[int, tuple[int
         for part, boxes in parts.items():
             assert made.rows(part) >= 10
             assert sum(learners for _, learners in boxes.values()) >= 10
+
+
+def test_the_machines_figures_do_not_tell_what_one_envelope_held() -> None:
+    """Who looks at /metrics before and after a box was in touch learns no number under ten."""
+    metrics, seen = RegionMetrics(), []
+    for events in (3, 1, 96, 7, 250):
+        metrics.kept("new", events, 0.1)
+        page = metrics.text(Counted(1, 1, 1000 + events, 0)).decode()
+        seen.append(float(page.split("\nsandyq_region_events_total ")[1].split("\n")[0]))
+        assert "sandyq_region_ledger_events 1000.0" in page or events == 250
+    assert seen == [0, 0, 100, 100, 300]
