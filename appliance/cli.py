@@ -23,6 +23,7 @@ from sync.errors import SyncError
 
 COMMANDS = {
     "backup": ("appliance.backup_cli", "backup_group"),
+    "console": ("appliance.console", "console_command"),
     "demo": ("appliance.demo", "demo_command"),
     "doctor": ("appliance.care_cli", "doctor_command"),
     "engine": ("models.cli", "engine_group"),

@@ -51,6 +51,10 @@ UNWANTED_UNITS = (
     "e2scrub_all.timer",
     "e2scrub_reap.service",
     "systemd-firstboot.service",
+    # On the first screen stand the box's address and codes (sandyq-console.service); the second has a log-in.
+    "getty@tty1.service",
+    "console-setup.service",
+    "keyboard-setup.service",
     "ssh.service",
     "ssh.socket",
     "systemd-networkd.service",

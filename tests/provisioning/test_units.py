@@ -26,7 +26,7 @@ DEBIAN_TARGETS = (
     "sysinit",
     "timers",
 )
-DEBIAN_SERVICES = ("NetworkManager", "dbus", "systemd-journal-flush")
+DEBIAN_SERVICES = ("NetworkManager", "getty@tty1", "dbus", "systemd-journal-flush")
 
 # Ten times systemd's score. A network service cannot come much below 10; 15 is the house rule.
 MAX_EXPOSURE = 15
@@ -56,7 +56,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    for other in ("opt/sandyq/venv/bin/python", "usr/bin/mount", "usr/bin/systemctl", "bin/sh"):
+    for other in (
+        "opt/sandyq/venv/bin/python",
+        "usr/bin/mount",
+        "usr/bin/setfont",
+        "usr/bin/systemctl",
+        "bin/sh",
+    ):
         (root / other).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(program, root / other)
     return root
