@@ -46,7 +46,7 @@ from appliance.errors import N_
 from appliance.settings import Settings
 from sync import boots
 from sync.clock import Quality
-from sync.database import open_database
+from sync.database import open_database, translated_faults
 from sync.errors import DatabaseDamaged
 from sync.keys import ensure_school_seed, school_seeds
 
@@ -217,7 +217,7 @@ def _snapshot(settings: Settings, work: Path, say: Say) -> Manifest:
     say(COPYING)
     try:
         _copy_database(source, work / DATABASE)
-    except (sqlite3.DatabaseError, DatabaseDamaged) as error:
+    except DatabaseDamaged as error:
         _give_up_damaged(settings.home, error)
     say(CHECKING)
     if not soundness.is_whole(work / DATABASE):
@@ -239,7 +239,11 @@ def _snapshot(settings: Settings, work: Path, say: Say) -> Manifest:
 
 def _copy_database(source: Path, copy: Path) -> None:
     copy.touch(mode=0o600)
-    with closing(open_database(source)) as db, closing(sqlite3.connect(copy)) as target:
+    with (
+        translated_faults(),
+        closing(open_database(source)) as db,
+        closing(sqlite3.connect(copy)) as target,
+    ):
         # One view for all steps: a lesson that goes on writing neither waits nor makes the copy begin anew.
         db.execute("BEGIN")
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -248,8 +252,6 @@ def _copy_database(source: Path, copy: Path) -> None:
 
 
 def _give_up_damaged(home: Path, error: Exception | None) -> None:
-    if isinstance(error, sqlite3.OperationalError):
-        raise error  # a full disk or a busy file is not damage
     soundness.note_damage(home)
     raise SourceDamaged from error
 

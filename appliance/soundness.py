@@ -17,6 +17,8 @@ from sync.keys import save_private, sync_folder
 QUICK_SECONDS = 5.0
 # Virtual machine steps of SQLite between two looks at the clock; a look costs nothing beside them.
 STEPS_BETWEEN_LOOKS = 20_000
+# The low byte of SQLite's error number; the rest only details it.
+PRIMARY_CODE = 0xFF
 DAMAGE_NOTE = "database-damaged"
 
 
@@ -39,6 +41,9 @@ def is_damaged(path: Path, seconds: float = QUICK_SECONDS) -> bool | None:
     except sqlite3.OperationalError as fault:
         if fault.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             return None
+        # Blocks that the card cannot read any more are lost, whatever they held.
+        if fault.sqlite_errorcode & PRIMARY_CODE == sqlite3.SQLITE_IOERR:
+            return True
         raise DatabaseUnavailable from fault
     finally:
         db.close()

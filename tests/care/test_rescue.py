@@ -1,11 +1,13 @@
 """A damaged database: the pages come up, say so, and the teacher brings the newest backup back herself."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlencode
 
 import pytest
@@ -13,6 +15,7 @@ import urllib3
 
 from appliance import backup, soundness, stage
 from appliance.settings import Settings
+from sync.errors import DatabaseUnavailable
 from tests.care.school import PIN, delete, learners, make_school
 from tests.classroom import wait_until
 from tests.processes import REPOSITORY, SANDYQ, free_ports
@@ -152,6 +155,20 @@ def test_a_backup_that_is_being_made_is_waited_for(tmp_path: Path) -> None:
         assert "http-equiv" in pages.page(), "it is still looking"
         assert pages.restore(PIN).status == 303
         assert pages.get("/health").json()["status"] == "damaged"
+
+
+def test_blocks_that_the_card_cannot_read_are_damage_and_a_busy_file_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_school(tmp_path / "box").sync.database_path
+    for code, verdict in ((sqlite3.SQLITE_IOERR_READ, True), (sqlite3.SQLITE_INTERRUPT, None)):
+        fault = sqlite3.OperationalError()
+        fault.sqlite_errorcode = code
+        monkeypatch.setattr(soundness, "_is_whole", Mock(side_effect=fault))
+        assert soundness.is_damaged(path) is verdict
+    fault.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    with pytest.raises(DatabaseUnavailable):
+        soundness.is_damaged(path)
 
 
 def test_a_healthy_start_reads_the_database_and_says_nothing(tmp_path: Path) -> None:
