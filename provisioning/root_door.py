@@ -12,13 +12,14 @@ Standard library only, like everything it imports: what runs as root should be r
 import json
 import os
 import pwd
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from provisioning import led, network, power, slots
@@ -90,8 +91,18 @@ def serve(door: socket.socket, verbs: Mapping[str, Verb], allowed_uids: frozense
             call, _ = door.accept()
         except TimeoutError:
             return
-        with call, suppress(OSError):
+        with call, suppress(OSError), _uninterrupted():
             call.sendall(answer(verbs, peer_uid(call), allowed_uids, _read_line(call)))
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A restart ends this process, too: first it says that it has been done."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _read_line(call: socket.socket) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -205,3 +206,24 @@ def test_without_a_portal_only_the_boxs_own_names_are_answered() -> None:
 )
 def test_the_running_system_is_read_off_the_kernels_line(line: str, slot: str | None) -> None:
     assert slot_of(line) == slot
+
+
+def test_who_asks_for_the_restart_hears_that_it_is_done(tmp_path: Path) -> None:
+    """systemd ends every process at once, this one in the middle of its answer."""
+    path = tmp_path / "door"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    child = os.fork()
+    if child == 0:
+
+        def restart() -> dict[str, object]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return {}
+
+        root_door.serve(listener, {"restart": restart}, frozenset({os.getuid()}))
+        os._exit(1)
+    listener.close()
+    assert json.loads(call(path, b"restart\n")) == {"done": True}
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM
