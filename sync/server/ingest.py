@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sync.errors import DatabaseAway, DatabaseBusy, DiskFull, RegionBusy
+from sync.errors import DatabaseAway, DatabaseBusy, DiskFull, RegionBusy, RegionMoved
 from sync.keys import RegionKeys
 from sync.server import inbox
 from sync.server.inbox import Arrival, Kept, Stored, Verdict
@@ -37,7 +37,7 @@ MAX_WAITING = 100
 WAIT_SECONDS = 30.0
 
 # What hits the whole group: trying each alone would meet it again.
-_COMMON_FAULTS = (DatabaseAway, DatabaseBusy, DiskFull)
+_COMMON_FAULTS = (DatabaseAway, DatabaseBusy, DiskFull, RegionMoved)
 
 Quota = Callable[[Store, Box, datetime], None]
 """Raises when a box may not send more now; called before its envelope is opened."""
