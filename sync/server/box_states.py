@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from sync.server.database import RegionDatabase, Row
 from sync.server.needs import BoxState
@@ -36,13 +37,14 @@ def _read(row: Row) -> BoxState:
         is_approved=approved is not None,
         batches=batches,
         missing=missing,
-        remarks=tuple(remarks.split()),
-        flags=tuple(flags.split()),
+        remarks=tuple(remarks.split()) if remarks else (),
+        flags=tuple(flags.split()) if flags else (),
         disk=disk,
         heat=heat,
     )
 
 
+@lru_cache(maxsize=256)
 def version_text(number: int) -> str:
     """Return 1002003, as a box writes its version, as 1.2.3."""
     return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"

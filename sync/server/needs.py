@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from sync.errors import N_
 from sync.nation import is_school_week
@@ -24,9 +25,11 @@ FIRST_BATCH_DAYS = 5
 CALENDAR_DAYS = 400
 
 
-@dataclass(frozen=True)
-class BoxState:
-    """A box as the region knows it. No figure of its lessons, and nobody's name, is in here."""
+class BoxState(NamedTuple):
+    """A box as the region knows it. No figure of its lessons, and nobody's name, is in here.
+
+    A tuple, because a page makes one for each of thousands of boxes.
+    """
 
     id: int
     label: str
