@@ -402,6 +402,13 @@ class DeskThere(SyncError):
     status = 409
 
 
+class StopAlone(SyncError):
+    key = "stop_alone"
+    message = N_("An order that stops changes nothing else.")
+    hint = N_("Write the stop by itself, so that one key is enough; write the rest as another order.")
+    status = 400
+
+
 class UnknownDraft(SyncError):
     key = "unknown_draft"
     message = N_("There is no draft %(number)d.")

@@ -189,7 +189,7 @@ def import_command(settings: RegionSettings, file: Path, is_json: bool) -> None:
     found = read_signing_file(_read(file))
     with _opened(settings) as (db, region):
         draft = drafts.bring_back(db, region, found, audit.CONSOLE, datetime.now(UTC))
-        have, needed = drafts.progress(db, draft)
+        have, needed = drafts.progress(db, region, draft)
     answer = {"draft": draft.id, "signatures": have, "needed": needed}
     say(answer, is_json, f"Draft {draft.id} has {have} of {needed} signatures.")
 

@@ -136,7 +136,7 @@ def halt(version: int) -> AnyResponse:
 
 
 def _preview(draft: Draft, error: SyncError | None = None) -> Response:
-    have, needed = drafts.progress(db(), draft)
+    have, needed = drafts.progress(db(), door().region, draft)
     boxes = len(web_context.store().box_lines())
     return show(
         "desk_draft.html",
@@ -163,7 +163,7 @@ def _changes(before: Policy, order: Policy | None) -> list[tuple[str, bool]]:
 
 
 def _draft_line(draft: Draft) -> dict[str, Any]:
-    have, needed = drafts.progress(db(), draft)
+    have, needed = drafts.progress(db(), door().region, draft)
     last = drafts.in_force(db(), door().region)
     return {"draft": draft, "have": have, "needed": needed, "changes": _changes(last, draft.order)}
 

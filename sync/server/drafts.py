@@ -15,7 +15,15 @@ from typing import Any
 
 from sync import desk as desks
 from sync.desk import SIGN_DESK, SIGN_ORDER, Desk, Signature, Signed, read_desk, verify_desk
-from sync.errors import DeskMissing, DraftOutdated, SignatureUnknown, SigningFileWrong, UnknownDraft
+from sync.errors import (
+    DeskMissing,
+    DraftOutdated,
+    PolicyUnsigned,
+    SignatureUnknown,
+    SigningFileWrong,
+    StopAlone,
+    UnknownDraft,
+)
 from sync.policy import Policy, read_body, read_order, sign_policy, verify_order
 from sync.server import audit, offers
 from sync.server.database import RegionDatabase
@@ -104,7 +112,7 @@ def signatures(db: RegionDatabase, draft: Draft) -> Signed:
     return Signed(draft.body, tuple(Signature(kid, signature) for kid, signature in rows))
 
 
-def progress(db: RegionDatabase, draft: Draft) -> tuple[int, int]:
+def progress(db: RegionDatabase, region: Region, draft: Draft) -> tuple[int, int]:
     """Return how many signatures there are and how many are needed."""
     trusted = offers.find_desk(db)
     signed = signatures(db, draft)
@@ -117,8 +125,15 @@ def progress(db: RegionDatabase, draft: Draft) -> tuple[int, int]:
         return most - missing, most
     if trusted is None or draft.order is None:
         return 0, NEEDED
-    needed = trusted.needed_to_stop if draft.order.stop else trusted.needed
-    return trusted.count(SIGN_ORDER, signed), needed
+    return trusted.count(SIGN_ORDER, signed), _needed(trusted, draft.order, in_force(db, region))
+
+
+def _needed(trusted: Desk, order: Policy, last: Policy) -> int:
+    """Return how many keys an order needs: fewer only if it stops and does nothing else."""
+    only_stops = replace(
+        last, stop=True, version=order.version, issued_at=order.issued_at, desk=order.desk, is_drill=False
+    )
+    return trusted.needed_to_stop if not last.stop and order == only_stops else trusted.needed
 
 
 # Writing ------------------------------------------------------------------------------------------
@@ -141,6 +156,9 @@ def write_order(
         if trusted is None:
             raise DeskMissing
         last = in_force(db, region)
+        if changes.get("stop") and not last.stop and (limits or valid_days or len(changes) > 1):
+            # One key stops and changes nothing else; a page that says otherwise would lie.
+            raise StopAlone
         expires_at = now + timedelta(days=valid_days) if valid_days else last.expires_at
         order = replace(
             last,
@@ -226,6 +244,11 @@ def release(
             _release_desk(db, region, draft, signed)
         else:
             share = _release_order(db, region, draft, signed, by, now, share)
+            # Their signers compared them with what was in force before: one might lift a stop unseen.
+            db.execute(
+                "UPDATE draft SET closed = 'outdated', closed_at = ? WHERE kind = ? AND closed IS NULL",
+                [now.isoformat(), ORDER],
+            )
         db.execute(
             "UPDATE draft SET closed = 'released', closed_at = ? WHERE id = ?", [now.isoformat(), draft.id]
         )
@@ -270,7 +293,10 @@ def _release_order(
         raise DeskMissing
     if draft.version <= highest_version(db):
         raise DraftOutdated(number=draft.id)
-    order, _count = verify_order(signed, trusted, region.id)
+    order, count = verify_order(signed, trusted, region.id)
+    needed = _needed(trusted, order, in_force(db, region))
+    if count < needed:
+        raise PolicyUnsigned(signatures=count, needed=needed)
     share = WHOLE if order.stop or order.is_drill else share
     db.execute(
         "INSERT INTO desk_order (version, document, share, begun_at, looked_at, released_by)"

@@ -25,6 +25,7 @@ from sync.errors import (
     PolicyUnsigned,
     SignatureUnknown,
     SigningFileWrong,
+    StopAlone,
 )
 from sync.keys import SigningKey
 from sync.server import audit, drafts, offers, order_words, rollout
@@ -110,14 +111,14 @@ def order_of(box: Box) -> tuple[int, bool]:
 
 
 def test_an_order_is_written_signed_by_two_and_followed(small: Desk, box: Box) -> None:
-    draft = small.write(stop=True, rate_kbit=20)
+    draft = small.write(stop=True)
     with pytest.raises(PolicyUnsigned):
         small.release(draft)
     small.sign(draft, HOLDERS[0])
-    assert drafts.progress(small.store.db, draft) == (1, 1)
+    assert drafts.progress(small.store.db, small.region.region, draft) == (1, 1)
     lift = small.write(stop=False, rate_kbit=30)
     small.sign(lift, HOLDERS[0])
-    assert drafts.progress(small.store.db, lift) == (1, 2)
+    assert drafts.progress(small.store.db, small.region.region, lift) == (1, 2)
     with pytest.raises(PolicyUnsigned):
         small.release(lift)
     small.release(draft)
@@ -126,12 +127,30 @@ def test_an_order_is_written_signed_by_two_and_followed(small: Desk, box: Box) -
     assert order_of(box) == (1, True)
     with pytest.raises(DraftOutdated):
         small.release(draft)
+    # It was signed before there was a stop; released now it would lift one that its signers never saw.
     with pytest.raises(DraftOutdated):
-        small.sign(lift, HOLDERS[1])
-        small.release(lift)
+        small.release(drafts.get_draft(small.store.db, lift.id))
     small.give(stop=False)
     box.sync()
-    assert order_of(box) == (2, False)
+    assert order_of(box) == (3, False)
+
+
+def test_one_key_is_enough_for_a_stop_alone_and_for_nothing_that_rides_with_it(small: Desk, box: Box) -> None:
+    with pytest.raises(StopAlone):
+        small.write(stop=True, rate_kbit=20)
+    with pytest.raises(StopAlone):
+        small.write(stop=True, retention_days=1)
+    stop = small.write(stop=True)
+    small.sign(stop, HOLDERS[2])
+    small.release(stop)
+    # While everything is stopped already, an order that says so once more is an ordinary one.
+    other = small.write(retention_days=1)
+    small.sign(other, HOLDERS[2])
+    assert drafts.progress(small.store.db, small.region.region, other) == (1, 2)
+    with pytest.raises(PolicyUnsigned):
+        small.release(other)
+    box.sync()
+    assert order_of(box) == (1, True)
 
 
 def test_the_server_alone_gives_no_order_any_more(small: Desk, box: Box) -> None:
@@ -239,7 +258,7 @@ def test_files_of_strangers_and_signatures_that_do_not_count_are_refused(desk: D
     desk.sign(draft, HOLDERS[0])
     with pytest.raises(SignatureUnknown):
         desk.sign(draft, HOLDERS[0])
-    assert drafts.progress(db, draft) == (1, 2)
+    assert drafts.progress(db, region, draft) == (1, 2)
     assert audit.verify_record(db, region.keys.desk).broken_at is None
     actions = [link.entry.action for link in audit.newest(db)]
     assert {"desk_released", "order_written", "order_signed"} <= set(actions)
@@ -260,9 +279,9 @@ def test_another_desk_needs_the_old_keys_and_boxes_follow_it(small: Desk, box: B
     publics = [fresh[0].public, fresh[1].public, HOLDERS[2].public]
     draft = drafts.write_desk(small.store.db, small.region.region, publics, "dana", small.region.time)
     small.sign(draft, *fresh)
-    assert drafts.progress(small.store.db, draft) == (0, 2)
+    assert drafts.progress(small.store.db, small.region.region, draft) == (0, 2)
     small.sign(draft, *HOLDERS[:2])
-    assert drafts.progress(small.store.db, draft) == (2, 2)
+    assert drafts.progress(small.store.db, small.region.region, draft) == (2, 2)
     small.release(draft)
     order = small.write(rate_kbit=40)
     small.sign(order, *fresh)
@@ -319,7 +338,7 @@ def test_a_stolen_operator_account_stops_and_alters_nothing(small: Desk, box: Bo
     before = order_of(box)
     browser = small.region.enter("operator")
     token = form_token(browser)
-    written = browser.post("/desk/new", data={"form_token": token, "answers": "stop", "rate_kbit": "1"})
+    written = browser.post("/desk/new", data={"form_token": token, "answers": "stop"})
     assert written.status_code == 303
     path = written.location
     file = browser.post(f"{path}/file", data={"form_token": token})
