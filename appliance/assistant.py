@@ -14,16 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sqlite_utils import Database
 
 from appliance import (
-    doubts,
     hand_back,
-    hints,
     ladder,
-    languages,
     moves,
     permission,
     prompts,
@@ -33,8 +29,9 @@ from appliance import (
     tasks,
     tutoring,
 )
+from appliance.answer_reading import Reader, authored, since
 from appliance.database import connection, saving
-from appliance.engine_client import EngineClient, EngineState, Piece
+from appliance.engine_client import EngineClient, EngineState
 from appliance.errors import (
     AnswerFailed,
     ApplianceError,
@@ -88,7 +85,7 @@ class Assistant:
         self._client = client
         self._board = board
         self._guard = guard
-        self._model_languages = model_languages
+        self._reader = Reader(client, board, model_languages)
         self._places = threading.Semaphore(in_flight)
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -166,7 +163,7 @@ class Assistant:
             if question.task_id is None or question.state != "waiting" or waited < patience:
                 continue
             plan = self._plan(db, question)
-            answer = _authored(question, plan, Decision("engine_away", "authored_hint"))
+            answer = authored(question, plan, Decision("engine_away", "authored_hint"))
             with saving(db):
                 questions.finish(db, question, answer, now=now)
             self._board.touch()
@@ -265,7 +262,7 @@ class Assistant:
         with connection(self._database) as db:
             plan = self._plan(db, question)
         if not plan.messages:
-            return _authored(question, plan)
+            return authored(question, plan)
         model = self._state
         request = self._client.request(
             list(plan.messages),
@@ -284,78 +281,13 @@ class Assistant:
             request=json.dumps(request, ensure_ascii=False),
             decisions=plan.decisions,
         )
-        read = self._read_choice if plan.menu else self._read
         try:
-            return read(question, plan, request, draft, stop)
+            return self._reader.read(question, plan, request, draft, stop)
         except AnswerFailed as error:
             log.warning("the engine refused a question: %s", error.params["reason"])
             if question.task_id is not None:
-                return _authored(question, plan, Decision("engine_refused", "authored_hint"))
-            return replace(draft, error=AnswerFailed.key, duration_ms=_since(question))
-
-    def _read(
-        self, question: Question, plan: Plan, request: dict[str, Any], draft: Answer, stop: threading.Event
-    ) -> Answer | None:
-        """Follow the stream; the gate reads every piece before the board gets it."""
-        gate, text, end = plan.gate, "", Piece()
-        for piece in self._client.send(request):
-            if stop.is_set():
-                return None
-            if piece.text:
-                shown = gate.feed(piece.text) if gate else piece.text
-                text += shown
-                if shown:
-                    self._board.append(question.id, shown)
-                if gate and gate.tripped:
-                    break  # the stream closes: the engine need not finish what nobody will see
-            elif piece.place is not None and not text:
-                self._board.set_place(question.id, piece.place, piece.estimate_seconds)
-            end = piece
-        text += gate.finish() if gate else ""
-        decisions = list(draft.decisions)
-        if gate and gate.tripped:
-            decisions.append(Decision(f"gate_{gate.tripped}", "held_back"))
-            text = f"{_whole_sentences(text)}\n\n{_say(question, plan.hint, plan)}".strip()
-        else:
-            speaks = question.language in self._model_languages
-            doubt = doubts.find_doubt(text, question.language, speaks=speaks)
-            if doubt is not None:
-                decisions.append(Decision("doubt", doubt))
-                text = text if doubt != doubts.EMPTY else _say(question, plan.hint, plan)
-        return replace(
-            draft,
-            outcome="answered",
-            text=text.strip(),
-            duration_ms=_since(question),
-            answer_tokens=end.answer_tokens,
-            decisions=tuple(decisions),
-        )
-
-    def _read_choice(
-        self, question: Question, plan: Plan, request: dict[str, Any], draft: Answer, stop: threading.Event
-    ) -> Answer | None:
-        """Follow the stream for the letter of a hint: nothing else that a model writes here is ever seen."""
-        text, end = "", Piece()
-        for piece in self._client.send(request):
-            if stop.is_set():
-                return None
-            text += piece.text
-            if len(text) > moves.MAX_CHOICE_CHARACTERS:
-                break
-            if piece.place is not None and not text:
-                self._board.set_place(question.id, piece.place, piece.estimate_seconds)
-            end = piece
-        chosen = moves.read_choice(text, plan.menu) if plan.menu else None
-        if chosen is None or plan.menu is None:
-            return _authored(question, plan, Decision("no_choice", "authored_hint"))
-        return replace(
-            draft,
-            outcome="answered",
-            text=_say(question, plan.menu.sentence(chosen), plan),
-            duration_ms=_since(question),
-            answer_tokens=end.answer_tokens,
-            decisions=(*draft.decisions, tutoring.moved(chosen, plan.rung)),
-        )
+                return authored(question, plan, Decision("engine_refused", "authored_hint"))
+            return replace(draft, error=AnswerFailed.key, duration_ms=since(question))
 
     def _finish(self, db: Database, question: Question, answer: Answer) -> None:
         """Save an answer, and hand the learner to a person when the last ones helped nobody."""
@@ -394,7 +326,7 @@ class Assistant:
         elif question.attempts < questions.MAX_ATTEMPTS:
             self._save(lambda db: questions.release(db, question.id, counts_as_attempt=True))
         else:
-            failed = Answer("failed", error=AnswerFailed.key, duration_ms=_since(question))
+            failed = Answer("failed", error=AnswerFailed.key, duration_ms=since(question))
             self._save(lambda db: questions.finish(db, question, failed, now=datetime.now(UTC)))
 
     def _save(self, change: Callable[[Database], object]) -> None:
@@ -410,31 +342,5 @@ class Assistant:
                 return
 
 
-def _authored(question: Question, plan: Plan, *more: Decision) -> Answer:
-    """Return the box's own hint as the answer: no model, no request."""
-    # The first of a menu has been met then, so the box goes on from there.
-    first = (tutoring.moved(plan.menu.letters[0], plan.rung),) if plan.menu else ()
-    return Answer(
-        "answered",
-        text=_say(question, plan.hint, plan),
-        duration_ms=_since(question),
-        decisions=(*plan.decisions, *more, *first),
-    )
-
-
-def _say(question: Question, sentence: str, plan: Plan) -> str:
-    translated = languages.translations(question.language).gettext(sentence)
-    return translated % {"step": hints.shown_step(plan.step)}
-
-
-def _whole_sentences(text: str) -> str:
-    """Return a text without the sentence that was cut off: "the answer is" helps nobody."""
-    return text[: max(text.rfind(mark) for mark in ".!?\n") + 1].rstrip()
-
-
 def _all_of_first(signs: list[bool], count: int) -> bool:
     return len(signs) >= count and all(signs[:count])
-
-
-def _since(question: Question) -> int:
-    return int((datetime.now(UTC) - question.asked_at).total_seconds() * 1000)
