@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from tests.bench import kept
+from tests.bench.appliance import measure_appliance
 from tests.bench.commits import measure_commits
 from tests.bench.figures import MachineFacts, Measurement, Section, number, section_text
 from tests.bench.ingest import measure_ingest
@@ -78,6 +79,7 @@ PARTS = (
     "privacy",
     "login",
     "commits",
+    "appliance",
     "ingest",
     "leak",
     "month",
@@ -153,6 +155,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
         "privacy": lambda: (measure_privacy(), []),
         "login": partial(measure_logins, home, effort.rounds),
         "commits": partial(measure_commits, home, effort.rounds),
+        "appliance": partial(measure_appliance, home, model),
         "month": partial(judge_month, QUICK_MONTH if effort.is_quick else FULL_MONTH),
         "ingest": partial(measure_ingest, home, effort.rounds),
         "region-pages": partial(judge_region_pages, effort.rounds),
