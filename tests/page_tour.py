@@ -96,6 +96,8 @@ class Scene:
             Visit("backup", "care.sheet", "teacher", "/teacher/backup"),
             Visit("backup-sheet", "care.show_sheet", "teacher", "/teacher/backup", "main form button"),
             Visit("guide", "guide.show", "teacher", "/teacher/guide"),
+            Visit("network", "network.show", "teacher", "/teacher/box"),
+            Visit("wifi", "portal.show", "stranger", "/wifi"),
             Visit("teacher-tasks", "tasks.teacher_form", "teacher", "/teacher/tasks"),
             Visit("contests", "review.contests", "teacher", "/teacher/contests"),
             Visit("decide", "review.why", "teacher", f"/why/{self.question}"),

@@ -42,7 +42,7 @@ def violations(page: Page) -> list[str]:
 
 
 def test_the_tour_leaves_no_page_out(scene: Scene) -> None:
-    app = create_app(SimpleNamespace())  # type: ignore[arg-type]
+    app = create_app(SimpleNamespace(database=Path("nowhere")))  # type: ignore[arg-type]
     pages = {
         rule.endpoint
         for rule in app.url_map.iter_rules()
