@@ -49,6 +49,9 @@ from sync.settings import RegionSettings
 THREADS = 24
 # Connections that wait for a thread; a balancer hears at once that it should ask another worker.
 WAITING_CONNECTIONS = 500
+# Kept open between requests: they cost no thread, and a balancer keeps many. The library's ten would
+# cut off the eleventh box between two of its envelopes.
+KEPT_CONNECTIONS = 500
 # A box on a bad line may pause this long inside a request before its place is given away.
 IDLE_SECONDS = 60
 
@@ -319,6 +322,7 @@ def serve_command(settings: RegionSettings, share_port: bool) -> None:
         accepted_queue_size=WAITING_CONNECTIONS,
         reuse_port=share_port,
     )
+    server.keep_alive_conn_limit = KEPT_CONNECTIONS
 
     def stop(_signal: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(0)

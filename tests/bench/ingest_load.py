@@ -95,13 +95,23 @@ def send(
 
 def deliver(line: http.client.HTTPConnection, sealed: bytes, token: str, kid: bytes, public: bytes) -> int:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": ENVELOPE_TYPE}
-    line.request("POST", "/v1/batches", sealed, headers)
-    answer = line.getresponse()
-    body = answer.read()
+    try:
+        answer, body = ask(line, sealed, headers)
+    except ConnectionError:
+        line.close()  # an idle line may be cut by either side; a box dials again
+        answer, body = ask(line, sealed, headers)
     if answer.status != http.client.OK:
         raise ValueError(f"{answer.status} {body[:200]!r}")
     reply = read_reply(body, public, kid)
     return verify_receipt(reply.receipts[0], public).events
+
+
+def ask(
+    line: http.client.HTTPConnection, sealed: bytes, headers: dict[str, str]
+) -> tuple[http.client.HTTPResponse, bytes]:
+    line.request("POST", "/v1/batches", sealed, headers)
+    answer = line.getresponse()
+    return answer, answer.read()
 
 
 if __name__ == "__main__":
