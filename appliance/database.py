@@ -23,7 +23,7 @@ from sync.database import migrate, open_database, write_transaction
 CONNECTIONS_KEPT = 3
 # So long a page waits for one of them before it opens another: a page that holds one for longer is waiting
 # itself, for the disk or for another writer, and the next ones must not wait with it.
-PATIENCE_SECONDS = 0.05
+PATIENCE_SECONDS = 0.5
 # Each connection reads pages into a cache of its own. The file lies in the system's memory anyway, so a
 # quarter of a megabyte is enough, where SQLite would take two.
 PAGE_CACHE_KIB = 256
