@@ -56,6 +56,8 @@ FORWARDS_AT = time(22, tzinfo=UTC)  # three in the morning; the day before is ov
 PLACES = (("rural", "small"), ("rural", "small"), ("rural", "large"), ("urban", "small"), ("urban", "large"))
 PUPILS = {"small": (5, 14), "large": (15, 25)}
 
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
 Span = tuple[datetime, datetime]
 
 
@@ -89,7 +91,7 @@ class Plan:
     http_every: int = 0  # every so many-th box speaks real HTTP; 0: none
     asleep_at_night: float = 0.3  # the share of boxes that a school switches off
     without_line: float = 0.05  # they send sticks
-    bad_days: float = 0.1  # a box's line is down for so many of its days
+    bad_days: float = 0.1  # at so many of its knocks a box finds its line down, for hours
     regions_down: Span | None = None
     nation_down: Span | None = None
     seed: int = 1
@@ -138,6 +140,7 @@ class Box:
     recorded: int = 0
     stick: Path | None = None
     last_success: datetime | None = None  # as its own `line_state` has it
+    down_until: datetime = LONG_AGO
 
 
 class Country:
@@ -307,8 +310,12 @@ class RegionPart:
     def _knock_when_due(self, box: Box, day: date, *, is_last: bool) -> None:
         """Play the ticks of a day on which the rule lets the box knock."""
         for tick in self._ticks(box, day):
+            if tick < box.down_until and not is_last:
+                continue
             if not is_last and box.chance.random() < self.plan.bad_days:
-                return  # the line is down all day; the next one is another day
+                # Lines come back at any moment, not all together.
+                box.down_until = tick + timedelta(hours=box.chance.uniform(1, 36))
+                continue
             self.clock.at = tick
             with suppress(RegionUnreachable, RegionBusy):  # the next tick is the retry
                 if schedule.run(box.settings, is_scheduled=True).report is not None:

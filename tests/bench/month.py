@@ -49,8 +49,8 @@ def judge_month(plan: Plan) -> tuple[Section, list[Judged]]:
     section = Section(
         "A month of the country",
         f"{parts}, the others through the functions behind that door; {plan.days} days from\n"
-        f"{plan.first_day} with {plan.lessons_a_week} lessons a week, lines down for {plan.bad_days:.0%} of"
-        f" the days, {tally.boxes_with_sticks} boxes on sticks alone, an evening\n"
+        f"{plan.first_day} with {plan.lessons_a_week} lessons a week, a line down for hours at\n"
+        f"{plan.bad_days:.0%} of the knocks, {tally.boxes_with_sticks} boxes on sticks alone, an evening\n"
         "on which all regions are down. The clock is simulated; files lie in memory.",
         (
             Measurement("it took", "minutes", (minutes,)),
