@@ -27,6 +27,8 @@ BUILD_TOOLS = ("cmake", "ninja")
 
 _VARIANT = re.compile(r"^ *ggml_add_cpu_backend_variant\((\S+?)(?:\s[^)]*)?\)\n", re.MULTILINE)
 
+_PIP_FOLDER = re.compile(rb"(?:/[\w.-]+)*/pip-req-build-\w{8}")
+
 OPTIONS = (
     "-DCMAKE_BUILD_TYPE=Release",
     "-DBUILD_SHARED_LIBS=ON",
@@ -124,11 +126,16 @@ def _gather(board: Board, built: Path, target: Path, *, is_native: bool) -> Path
     for name, folder in shared.items():
         # Under the name that the other libraries ask for; wheels hold each file three times instead of links.
         real = target / f"{name}.so.0"
-        shutil.copyfile((folder / f"{name}.so.0").resolve(), real)
+        real.write_bytes(without_pip_folder((folder / f"{name}.so.0").read_bytes()))
         (target / f"{name}.so").symlink_to(real.name)
     for variant in board.engine_variants:
         shutil.copyfile(built / f"libggml-cpu-{variant}.so", target / f"libggml-cpu-{variant}.so")
     return target
+
+
+def without_pip_folder(library: bytes) -> bytes:
+    """Blank the folder in which pip compiled, which stands in messages of failed checks; nothing moves."""
+    return _PIP_FOLDER.sub(lambda match: b"/src".ljust(len(match[0]), b"/"), library)
 
 
 def _installed_libraries() -> Path:

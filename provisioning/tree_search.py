@@ -27,6 +27,7 @@ SECRET_SHAPES: dict[str, tuple[bytes, bytes]] = {
     "an age identity": (b"AGE-SECRET-KEY-1", rb"AGE-SECRET-KEY-1[0-9A-Z]{20}"),
     "a token of GitHub": (b"gh", rb"\bgh[opsu]_[A-Za-z0-9]{30}"),
     "a token of GitLab": (b"glpat-", rb"\bglpat-[A-Za-z0-9_-]{20}"),
+    "a folder of the build": (b"pip-req-build-", rb"pip-req-build-\w{8}"),
     "a key of a cloud": (b"AKIA", rb"\bAKIA[0-9A-Z]{16}\b"),
     # Not the word itself, as in examples of how such an address is written.
     "an address with a password": (

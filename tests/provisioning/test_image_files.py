@@ -19,7 +19,7 @@ from provisioning.errors import (
     RightsMissing,
     SecretInImage,
 )
-from provisioning.image_engine import keep_variants
+from provisioning.image_engine import keep_variants, without_pip_folder
 from provisioning.image_files import BLOCK_BYTES, bmap_text, find_ranges, imager_list
 from provisioning.image_product import install_units, library_requirements
 from provisioning.image_verify import verify_image
@@ -150,6 +150,14 @@ def test_only_the_wanted_processors_stay_in_the_list_of_variants() -> None:
     left, kept = keep_variants(text, ("haswell", "alderlake"))
     assert kept == ["haswell"]
     assert left == "        ggml_add_cpu_backend_variant(haswell            SSE42 AVX)\n"
+
+
+def test_the_folder_in_which_pip_compiled_is_blanked_and_nothing_moves() -> None:
+    library = b"\x7fELF\0/var/tmp/pip-req-build-d4h5zdi_/vendor/llama.cpp/src/llama.cpp\0after"
+    blanked = without_pip_folder(library)
+    assert b"pip-req-build" not in blanked
+    assert len(blanked) == len(library)
+    assert blanked.endswith(b"/vendor/llama.cpp/src/llama.cpp\0after")
 
 
 # --- Map, list, parts ---
