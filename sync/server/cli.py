@@ -18,7 +18,7 @@ from cheroot import wsgi
 
 from sync.budget import HOURS
 from sync.errors import AddressInUse
-from sync.server import forward, key_life, orders, pages, registry, sticks
+from sync.server import audit, forward, key_life, orders, pages, registry, sticks
 from sync.server.answer_words import as_json
 from sync.server.answer_words import say as _print
 from sync.server.app import create_app, now
@@ -177,7 +177,10 @@ def keys_command(settings: RegionSettings, nation_keys: Path | None, is_json: bo
         store.migrate()
         # A region that joined its nation has heard of its keys on the way up.
         nation = nation or forward.months_of_nation(store, region) or None
-        keys = key_life.publish(region, store, datetime.now(UTC), nation)
+        now = datetime.now(UTC)
+        with store.transaction():
+            keys = key_life.publish(region, store, now, nation)
+            audit.append(store.db, region.keys.desk, now, audit.CONSOLE, "keys_published", str(keys.number))
     finally:
         store.close()
     listed = [{"role": key.role, "since": key.since.date().isoformat()} for key in keys.keys]
@@ -195,7 +198,10 @@ def revoke_command(settings: RegionSettings, label: str, is_json: bool) -> None:
     store = open_store(region.database)
     try:
         store.migrate()
-        registry.revoke(store, label, datetime.now(UTC))
+        now = datetime.now(UTC)
+        with store.transaction():
+            registry.revoke(store, label, now)
+            audit.append(store.db, region.keys.desk, now, audit.CONSOLE, "box_revoked", label)
     finally:
         store.close()
     _print({"revoked": label}, is_json, f"{label} is revoked. What it sent before stays.")
@@ -295,6 +301,8 @@ def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: 
             limits=limits,
             valid_days=asked["valid_days"],
         )
+        number = str(order.version)
+        audit.append(store.db, region.keys.desk, datetime.now(UTC), audit.CONSOLE, "order_given", number)
     finally:
         store.close()
     answer = orders.describe(order)

@@ -40,6 +40,8 @@ ACTION_WORDS = {
     "token_revoked": N_("token for a program revoked"),
     "backup_written": N_("backup written"),
     "backup_restored": N_("restored from a backup"),
+    "keys_published": N_("list of keys published"),
+    "order_given": N_("order given by the server's own key"),
     "order_written": N_("order written"),
     "order_exported": N_("order taken to the keys"),
     "order_signed": N_("signature of an order came back"),
