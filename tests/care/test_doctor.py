@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from appliance import backup_book, discovery, doctor, health, senses, signs
 from appliance.backup_book import Proof
+from appliance.box_codes import Codes, find_codes
 from appliance.cli import sandyq
 from appliance.errors import BundleNotSaved
 from appliance.radios import PI_MINIMAL_CLIENTS, PI_STANDARD_CLIENTS, hotspot_finding, judge
@@ -255,6 +256,7 @@ def lived_in(tmp_path: Path, engine: FakeEngine) -> Iterator[Settings]:
         "learners": "\n".join(CANARIES[:2]),
         "pin": "070101",
         "pin_again": "070101",
+        "setup_code": codes_of(home).setup_code,
     }
     dana = room.browser()
     assert dana.post("/setup", form).status_code == 303
@@ -267,11 +269,18 @@ def lived_in(tmp_path: Path, engine: FakeEngine) -> Iterator[Settings]:
     yield settings_of(home, SANDYQ_ENGINE_URL="http://bolat.example/070101500123")
 
 
+def codes_of(home: Path) -> Codes:
+    codes = find_codes(home)
+    assert codes is not None
+    return codes
+
+
 def secrets_of(home: Path) -> list[bytes]:
-    """The last word of each key file: what must not be told, as hex and as bytes."""
+    """What must not be told: the last word of each key file as hex and as bytes, and the Wi-Fi's password."""
     words = [path.read_text().split()[-1] for path in home.rglob("*.key")]
     assert len(words) >= 2, "the box's own key and the engine's"
     hexes = [word for word in words if set(word) <= set("0123456789abcdef")]
+    words.append(codes_of(home).wifi_password)
     return [word.encode() for word in words] + [bytes.fromhex(word) for word in hexes]
 
 
