@@ -31,7 +31,7 @@ from sync.errors import (
     TargetNotEmpty,
 )
 from sync.keys import read_private, save_private, sync_folder
-from sync.server import audit, drafts
+from sync.server import audit, drafts, forward
 from sync.server.database import RegionDatabase, absolute_address
 from sync.server.identity import IDENTITY_FILE, Region, get_region
 from sync.server.schema import migrate
@@ -110,6 +110,8 @@ def _records(
         "software": version("sandyq"),
         "identity": read_private(region.folder / IDENTITY_FILE),
         "keys": {path.name: read_private(path) for path in sorted((region.folder / "keys").glob("*.key"))},
+        # Without these the nation would see another region, with boxes it has never met.
+        "nation": _files_below(region.folder / forward.FOLDER),
     }
     with db.snapshot():
         tables = [name for name in db.tables() if name not in (*_OWN, *_LEFT_OUT)]
@@ -121,6 +123,11 @@ def _records(
                 counted[table] += len(rows)
                 yield {"table": table, "columns": columns, "rows": rows}
     yield {"end": counted}
+
+
+def _files_below(folder: Path) -> dict[str, bytes | None]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): read_private(path) for path in files}
 
 
 def _parts(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[list[Any]]]:
@@ -304,6 +311,10 @@ def _take_keys(settings: RegionSettings, head: dict[str, Any], address: str) -> 
         if "/" in name or not name.endswith(".key"):
             raise RegionBackupDamaged(name="")
         save_private(settings.folder / "keys" / name, content, replace=True)
+    for name, content in head.get("nation", {}).items():
+        if ".." in name.split("/") or name.startswith("/"):
+            raise RegionBackupDamaged(name="")
+        save_private(settings.folder / forward.FOLDER / name, content, replace=True)
     identity = json.loads(head["identity"]) | {"database": address}
     text = json.dumps(identity, ensure_ascii=False, indent=1).encode()
     save_private(settings.folder / IDENTITY_FILE, text, replace=False)

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from sync import client
 from sync.errors import BackupKeyWrong, RegionBackupDamaged, RegionThere, TargetNotEmpty
-from sync.keys import ensure_device_key
-from sync.server import audit, drafts, operators, orders
+from sync.keys import ensure_device_key, read_private, save_private
+from sync.server import audit, drafts, forward, operators, orders
 from sync.server.app import create_app
 from sync.server.identity import get_region
 from sync.server.region_backup import new_backup_key, restore_backup, write_backup
@@ -64,6 +64,8 @@ def test_a_restored_region_is_the_one_that_was_there(
     region, key, file = filled.region, tmp_path / "backup.key", tmp_path / "region.age"
     public = new_backup_key(key)
     before = content(region.region.database)
+    to_nation = forward.settings_of(region.region).home  # as a region has it that has joined a nation
+    save_private(to_nation / "keys/device.key", b"canary", replace=True)
     write_backup(region.region, file, [public], region.time)
     plain = file.read_bytes()
     assert b"dana" not in plain
@@ -78,6 +80,7 @@ def test_a_restored_region_is_the_one_that_was_there(
     fresh = get_region(settings)
     assert fresh.id == region.region.id
     assert fresh.keys.receipts.public == region.region.keys.receipts.public
+    assert read_private(forward.settings_of(fresh).home / "keys/device.key") == b"canary"
     after = content(fresh.database)
     new_entries = [row for row in after["audit"] if row not in before["audit"]]
     assert len(new_entries) == 1
