@@ -188,9 +188,7 @@ def test_the_command_killed_at_any_moment_goes_on(tmp_path: Path, postgres: Post
     runner = [sys.executable, "-m", "tests.sync.runner", str(tmp_path), "0"]
     words = [*runner, "region", "migrate", region.database, target, "--json"]
     for wait in [*(chance.uniform(0.4, 1.6) for _ in range(8)), 120]:
-        process = subprocess.Popen(
-            [*words, region.database, target, "--json"], cwd=ROOT, stdout=subprocess.PIPE
-        )
+        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
         try:
             said, _ = process.communicate(timeout=wait)
         except subprocess.TimeoutExpired:

@@ -37,7 +37,7 @@ def box_of(store: Store, label: str = "B-7A7A7") -> Box:
 
 
 def ledger_row(seq: int, *, events: int = 1, at: datetime = NOW, epoch: bytes = b"epoch-01") -> LedgerRow:
-    sha256 = bytes([seq]) * 32
+    sha256 = seq.to_bytes(2) * 16
     return LedgerRow(epoch, seq, 1, events, bytes(16), sha256, bytes(32), 1, seq, at)
 
 
@@ -53,7 +53,7 @@ def test_what_is_stored_comes_back_as_it_was(store: Store) -> None:
     assert box == Box(box.id, "B-7A7A7", b"B-7A7A7", b"key", bytes(32))
     store.add_batch(box, ledger_row(1, events=3), ROWS)
     assert store.find_ledger_row(box, b"epoch-01", 1) == ledger_row(1, events=3)
-    assert store.find_stored(box, bytes([1]) * 32) == ledger_row(1, events=3)
+    assert store.find_stored(box, ledger_row(1).sha256) == ledger_row(1, events=3)
     told = store.db.rows(
         "SELECT kind, session, day, span, characters, language, number FROM event ORDER BY 1, 2"
     )

@@ -114,8 +114,10 @@ def test_real_http_headers_carry_only_the_token(box: Box, region: RegionSimulato
             "content-type",
             "authorization",
             "user-agent",
+            "sandyq-order",
         }
         assert headers["User-Agent"] == "sandyq"
+        assert headers["Sandyq-Order"] == "2"  # which form of orders it reads: the same for every box
     assert region.count("question_asked") == 1
 
 
