@@ -12,6 +12,7 @@ import click
 from sync import generalise, outbox
 from sync.cli import sync_group
 from sync.errors import SyncError
+from sync.server import move
 from sync.server.cli import region_group
 from sync.settings import RegionSettings, SyncSettings
 
@@ -36,8 +37,9 @@ def settings_for(home: Path, port: int = 0) -> Settings:
 
 
 if __name__ == "__main__":
-    # Small batches give a killed process many moments to die in.
+    # Small batches and steps give a killed process many moments to die in.
     outbox.MAX_EVENTS = int(os.environ.get("SANDYQ_TEST_MAX_EVENTS", outbox.MAX_EVENTS))
+    move.STEP_BATCHES = int(os.environ.get("SANDYQ_TEST_STEP_BATCHES", move.STEP_BATCHES))
     if "SANDYQ_TEST_WHOLE_ROWS" in os.environ:
         # Where events are told apart by their size to see that each arrived once, nobody is protected.
         generalise.K, generalise.MOST_OF_ONE = 1, 1.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
-import signal
+import re
 import subprocess
 import sys
 import threading
@@ -187,21 +188,38 @@ def test_the_command_killed_at_any_moment_goes_on(tmp_path: Path, postgres: Post
     chance, killed = random.Random(5), 0
     runner = [sys.executable, "-m", "tests.sync.runner", str(tmp_path), "0"]
     words = [*runner, "region", "migrate", region.database, target, "--json"]
-    for wait in [*(chance.uniform(0.4, 1.6) for _ in range(8)), 120]:
-        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
-        try:
-            said, _ = process.communicate(timeout=wait)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+    # Steps of 10 batches: 90 moments at least to die between, of which eight deaths use up a third.
+    environment = os.environ | {"SANDYQ_TEST_STEP_BATCHES": "10"}
+    for steps in [*(chance.randrange(1, 6) for _ in range(8)), None]:
+        process = subprocess.Popen(
+            words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        if steps is not None and copied(process, steps):
+            time.sleep(chance.uniform(0, 0.01))  # into the middle of the next step
+            killed += process.poll() is None
+            process.kill()
             process.communicate()
-            killed += 1
             continue
-        assert process.returncode == 0
+        said, told = process.communicate()
+        assert process.returncode == 0, told
         assert json.loads(said)["batches"] == 900
         break
-    assert killed >= 1, "the kills came too late to mean anything"
+    assert killed >= 2, "the kills came too late to mean anything"
     assert content(target) == before
     assert get_region(settings).database == target
+
+
+def copied(process: subprocess.Popen[str], steps: int) -> bool:
+    """Wait until the command told of so many steps with more to come; False when it is through."""
+    if process.stderr is None:
+        raise RuntimeError("nobody listens")
+    for line in process.stderr:
+        done = re.fullmatch(r"(\d+) of 900 batches\n", line)
+        if done is not None and int(done[1]) < 900:
+            steps -= 1
+        if steps == 0:
+            return True
+    return False
 
 
 def test_both_sides_are_brought_to_this_programs_form_first(two: tuple[str, str]) -> None:
