@@ -30,16 +30,15 @@ from sync.server.forward_cli import forward_command, join_command, nation_comman
 from sync.server.identity import (
     NATION,
     REGION,
-    get_region,
     make_region,
     name_nation_key,
     read_month_keys,
 )
 from sync.server.insight_cli import tables_command
+from sync.server.opened import opened
 from sync.server.people_cli import audit_group, operator_group, token_group
 from sync.server.quotas import DailyQuota
 from sync.server.rollup_worker import RollupWorker
-from sync.server.store import open_store
 from sync.server.store_cli import migrate_command, retain_command, schema_command
 from sync.server.supervision import show_life, tell_supervisor
 from sync.settings import RegionSettings
@@ -117,12 +116,8 @@ def init_command(
 @click.pass_obj
 def code_command(settings: RegionSettings, is_json: bool) -> None:
     """Print a code that enrols one box."""
-    region = get_region(settings)
-    store = open_store(region.database)
-    try:
+    with opened(settings) as (region, store):
         code, expires_at = registry.issue_code(store, region.keys, datetime.now(UTC))
-    finally:
-        store.close()
     answer = {"code": str(code), "expires_at": expires_at.isoformat()}
     _print(answer, is_json, f"{code}\nFor one box, until {expires_at:%Y-%m-%d %H:%M} UTC.")
 
@@ -133,13 +128,8 @@ def code_command(settings: RegionSettings, is_json: bool) -> None:
 @click.pass_obj
 def import_command(settings: RegionSettings, folder: Path, is_json: bool) -> None:
     """Store what the stick mounted at FOLDER brings; put receipts and the order on it."""
-    region = get_region(settings)
-    store = open_store(region.database)
-    try:
-        store.migrate()
+    with opened(settings) as (region, store):
         report = sticks.import_stick(store, region, folder, datetime.now(UTC))
-    finally:
-        store.close()
     answer = asdict(report) | {"refused": dict(report.refused)}
     refused = ", ".join(f"{count} {key}" for key, count in sorted(report.refused.items())) or "none"
     said = f"{report.stored} envelopes stored, {report.known} known already, refused: {refused}."
@@ -151,12 +141,8 @@ def import_command(settings: RegionSettings, folder: Path, is_json: bool) -> Non
 @click.pass_obj
 def report_command(settings: RegionSettings, is_json: bool) -> None:
     """Print the boxes and the counts."""
-    region = get_region(settings)
-    store = open_store(region.database)
-    try:
+    with opened(settings) as (region, store):
         answer = pages.report(region, store)
-    finally:
-        store.close()
     _print(answer, is_json, _report_in_words(answer))
 
 
@@ -170,19 +156,14 @@ def report_command(settings: RegionSettings, is_json: bool) -> None:
 @click.pass_obj
 def keys_command(settings: RegionSettings, nation_keys: Path | None, is_json: bool) -> None:
     """Make and publish the keys of the next months; destroy those of long ago."""
-    region = get_region(settings)
     nation = read_month_keys(nation_keys) if nation_keys else None
-    store = open_store(region.database)
-    try:
-        store.migrate()
+    with opened(settings) as (region, store):
         # A region that joined its nation has heard of its keys on the way up.
         nation = nation or forward.months_of_nation(store, region) or None
         now = datetime.now(UTC)
         with store.transaction():
             keys = key_life.publish(region, store, now, nation)
             audit.append(store.db, region.keys.desk, now, audit.CONSOLE, "keys_published", str(keys.number))
-    finally:
-        store.close()
     listed = [{"role": key.role, "since": key.since.date().isoformat()} for key in keys.keys]
     said = f"List {keys.number} with {len(keys.keys)} keys is published. Run this once a month."
     _print({"number": keys.number, "keys": listed}, is_json, said)
@@ -194,16 +175,11 @@ def keys_command(settings: RegionSettings, nation_keys: Path | None, is_json: bo
 @click.pass_obj
 def revoke_command(settings: RegionSettings, label: str, is_json: bool) -> None:
     """Believe nothing more from the box LABEL, which was stolen or copied."""
-    region = get_region(settings)
-    store = open_store(region.database)
-    try:
-        store.migrate()
+    with opened(settings) as (region, store):
         now = datetime.now(UTC)
         with store.transaction():
             registry.revoke(store, label, now)
             audit.append(store.db, region.keys.desk, now, audit.CONSOLE, "box_revoked", label)
-    finally:
-        store.close()
     _print({"revoked": label}, is_json, f"{label} is revoked. What it sent before stays.")
 
 
@@ -223,13 +199,8 @@ for command in POLICY_COMMANDS:
 @click.pass_obj
 def policy_show_command(settings: RegionSettings, is_json: bool) -> None:
     """Print the order in force."""
-    region = get_region(settings)
-    store = open_store(region.database)
-    try:
-        store.migrate()
+    with opened(settings) as (region, store):
         answer = orders.describe(orders.find_order(region, store))
-    finally:
-        store.close()
     _print(answer, is_json, _order_in_words(answer))
 
 
@@ -289,10 +260,7 @@ def policy_draft_command(settings: RegionSettings, /, drill: bool, is_json: bool
 def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: Any) -> None:
     """Give a new order; what is not named stays as it was."""
     changes, limits = _asked_order(asked)
-    region = get_region(settings)
-    store = open_store(region.database)
-    try:
-        store.migrate()
+    with opened(settings) as (region, store):
         order = orders.publish(
             region,
             store,
@@ -303,8 +271,6 @@ def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: 
         )
         number = str(order.version)
         audit.append(store.db, region.keys.desk, datetime.now(UTC), audit.CONSOLE, "order_given", number)
-    finally:
-        store.close()
     answer = orders.describe(order)
     _print(answer, is_json, _order_in_words(answer))
 
@@ -314,12 +280,8 @@ def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: 
 @click.pass_obj
 def serve_command(settings: RegionSettings, share_port: bool) -> None:
     """Receive batches until stopped."""
-    region = get_region(settings)
-    store = open_store(region.database)
-    try:
-        store.migrate()  # a region made by an older version
-    finally:
-        store.close()
+    with opened(settings) as (region, _store):
+        pass  # a region made by an older version gets this one's tables before anybody asks it
     app = create_app(region, quota=DailyQuota())
     counting = RollupWorker(region.database, now)
     server = wsgi.Server(

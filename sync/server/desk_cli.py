@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,28 +20,15 @@ from sync.keys import SIGNING_PUBLIC_BYTES, make_desk_key, read_desk_key
 from sync.policy import Policy, read_body
 from sync.server import audit, drafts, offers, order_words
 from sync.server.answer_words import as_json, say
-from sync.server.database import RegionDatabase
-from sync.server.identity import Region, get_region
+from sync.server.opened import opened
 from sync.server.rollout import STEPS, WHOLE
 from sync.server.signing_file import DESK, MAX_FILE_BYTES, SigningFile, read_signing_file
-from sync.server.store import open_store
 from sync.server.translation import LANGUAGES, load_speakers
 from sync.settings import RegionSettings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _SHARE = click.IntRange(1, WHOLE)
-
-
-@contextmanager
-def _opened(settings: RegionSettings) -> Iterator[tuple[RegionDatabase, Region]]:
-    region = get_region(settings)
-    store = open_store(region.database)
-    try:
-        store.migrate()
-        yield store.db, region
-    finally:
-        store.close()
 
 
 @click.group("desk")
@@ -75,9 +60,9 @@ def propose_command(
 ) -> None:
     """Write down a desk; its keys sign the draft like an order, and boxes then believe nothing less."""
     publics = [_public(text) for text in keys]
-    with _opened(settings) as (db, region):
+    with opened(settings) as (region, store):
         draft = drafts.write_desk(
-            *(db, region, publics, audit.CONSOLE, datetime.now(UTC), needed, needed_to_stop)
+            *(store.db, region, publics, audit.CONSOLE, datetime.now(UTC), needed, needed_to_stop)
         )
     say({"draft": draft.id}, is_json, _next_step(draft.id))
 
@@ -96,10 +81,10 @@ def write_draft(
     settings: RegionSettings, changes: dict[str, Any], limits: dict[str, int], days: int | None, drill: bool
 ) -> tuple[int, list[str]]:
     """Write an order for the desk; return its number as a draft, and what it changes."""
-    with _opened(settings) as (db, region):
-        last, now = drafts.in_force(db, region), datetime.now(UTC)
+    with opened(settings) as (region, store):
+        last, now = drafts.in_force(store.db, region), datetime.now(UTC)
         draft = drafts.write_order(
-            *(db, region, audit.CONSOLE, now),
+            *(store.db, region, audit.CONSOLE, now),
             changes=changes,
             limits=limits,
             valid_days=days,
@@ -136,10 +121,10 @@ def _next_step(draft_id: int) -> str:
 @click.pass_obj
 def export_command(settings: RegionSettings, draft_id: int, file: Path, is_json: bool) -> None:
     """Write a draft into FILE, for a stick to the key holders."""
-    with _opened(settings) as (db, region):
-        draft = drafts.get_draft(db, draft_id)
-        _save(file, drafts.export(db, region, draft))
-        drafts.note_export(db, region, draft, audit.CONSOLE, datetime.now(UTC))
+    with opened(settings) as (region, store):
+        draft = drafts.get_draft(store.db, draft_id)
+        _save(file, drafts.export(store.db, region, draft))
+        drafts.note_export(store.db, region, draft, audit.CONSOLE, datetime.now(UTC))
     say({"draft": draft_id, "file": str(file)}, is_json, f"{file} holds draft {draft_id}.")
 
 
@@ -187,9 +172,9 @@ def _keys_in_words(found: SigningFile) -> list[str]:
 def import_command(settings: RegionSettings, file: Path, is_json: bool) -> None:
     """Take the signatures out of a FILE that came back."""
     found = read_signing_file(_read(file))
-    with _opened(settings) as (db, region):
-        draft = drafts.bring_back(db, region, found, audit.CONSOLE, datetime.now(UTC))
-        have, needed = drafts.progress(db, region, draft)
+    with opened(settings) as (region, store):
+        draft = drafts.bring_back(store.db, region, found, audit.CONSOLE, datetime.now(UTC))
+        have, needed = drafts.progress(store.db, region, draft)
     answer = {"draft": draft.id, "signatures": have, "needed": needed}
     say(answer, is_json, f"Draft {draft.id} has {have} of {needed} signatures.")
 
@@ -201,9 +186,9 @@ def import_command(settings: RegionSettings, file: Path, is_json: bool) -> None:
 @click.pass_obj
 def release_command(settings: RegionSettings, draft_id: int, share: int, is_json: bool) -> None:
     """Let boxes be told of a signed draft, a few first; a stop goes to all at once."""
-    with _opened(settings) as (db, region):
-        draft = drafts.get_draft(db, draft_id)
-        drafts.release(db, region, draft, audit.CONSOLE, datetime.now(UTC), share)
+    with opened(settings) as (region, store):
+        draft = drafts.get_draft(store.db, draft_id)
+        drafts.release(store.db, region, draft, audit.CONSOLE, datetime.now(UTC), share)
     answer = {"draft": draft_id, "number": draft.version}
     say(answer, is_json, f"Draft {draft_id} is released as number {draft.version}.")
 
@@ -215,8 +200,8 @@ def release_command(settings: RegionSettings, draft_id: int, share: int, is_json
 @click.pass_obj
 def widen_command(settings: RegionSettings, number: int, share: int, is_json: bool) -> None:
     """Tell more boxes of an order, also of one that halted."""
-    with _opened(settings) as (db, region):
-        drafts.widen(db, region, number, share, audit.CONSOLE, datetime.now(UTC))
+    with opened(settings) as (region, store):
+        drafts.widen(store.db, region, number, share, audit.CONSOLE, datetime.now(UTC))
     say({"number": number, "share": share}, is_json, f"{share} % of the boxes are told of order {number}.")
 
 
@@ -226,8 +211,8 @@ def widen_command(settings: RegionSettings, number: int, share: int, is_json: bo
 @click.pass_obj
 def halt_command(settings: RegionSettings, number: int, is_json: bool) -> None:
     """Tell nobody else of an order; who has it keeps it."""
-    with _opened(settings) as (db, region):
-        offers.halt(db, region.keys.desk, number, audit.CONSOLE, datetime.now(UTC))
+    with opened(settings) as (region, store):
+        offers.halt(store.db, region.keys.desk, number, audit.CONSOLE, datetime.now(UTC))
     say({"number": number}, is_json, f"Order {number} reaches no more boxes.")
 
 

@@ -6,7 +6,6 @@ can read, and to the terminal of whoever asked.
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ import click
 from sync.keys import save_private
 from sync.server import code_sheet, enrolments
 from sync.server.answer_words import as_json, say
-from sync.server.identity import get_region
-from sync.server.store import Place, open_store
+from sync.server.opened import opened
+from sync.server.store import Place
 from sync.server.translation import LANGUAGES, PAGE_LANGUAGE, load_speakers
 from sync.settings import RegionSettings
 
@@ -53,10 +52,8 @@ _SIZES = click.Choice(["small", "large"])
 @click.pass_obj
 def codes_command(settings: RegionSettings, /, schools: Path | None, is_json: bool, **asked: Any) -> None:
     """Make one-time codes: one for each line of the file SCHOOLS, or --count of them."""
-    region = get_region(settings)
     places = _places(schools, asked["count"] or 1)
-    with closing(open_store(region.database)) as store:
-        store.migrate()
+    with opened(settings) as (region, store):
         sheet = enrolments.make_sheet(
             store,
             region.keys,
@@ -100,9 +97,7 @@ def codes_command(settings: RegionSettings, /, schools: Path | None, is_json: bo
 @click.pass_obj
 def approve_command(settings: RegionSettings, label: str, is_json: bool) -> None:
     """Believe the box LABEL from now on, and store what it sent before."""
-    region = get_region(settings)
-    with closing(open_store(region.database)) as store:
-        store.migrate()
+    with opened(settings) as (region, store):
         done = enrolments.approve(store, region.keys, region.id, label, datetime.now(UTC))
     words = f"{label} is approved. {done.stored} batches that waited are stored, {done.refused} refused."
     say({"approved": label, "stored": done.stored, "refused": done.refused}, is_json, words)
@@ -124,9 +119,7 @@ def move_command(
     is_json: bool,
 ) -> None:
     """Say that another school has the box LABEL now; what it sent before stays where it was counted."""
-    region = get_region(settings)
-    with closing(open_store(region.database)) as store:
-        store.migrate()
+    with opened(settings) as (_region, store):
         place = Place(school[: enrolments.MAX_SCHOOL_LETTERS], stratum or "", size_class or "")
         box = enrolments.move(store, label, place, datetime.now(UTC))
         history = [(since.isoformat(), known.school) for since, known in store.places(box)]

@@ -5,7 +5,6 @@ A door: `forward` is what a timer starts once an hour; the nation's own commands
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +18,7 @@ from sync.server import forward, national
 from sync.server.answer_words import as_json, say
 from sync.server.identity import get_region
 from sync.server.national import CellSums, RegionAccount
-from sync.server.store import open_store
+from sync.server.opened import opened
 from sync.settings import RegionSettings
 from sync.transport import HttpTransport
 
@@ -42,14 +41,10 @@ def join_command(settings: RegionSettings, nation_url: str, is_json: bool) -> No
 @click.pass_obj
 def forward_command(settings: RegionSettings, is_json: bool) -> None:
     """Send the nation its letters, unopened, and the statements of finished days."""
-    region = get_region(settings)
-    enrolment = client.get_enrolment(forward.settings_of(region))
-    with (
-        closing(open_store(region.database)) as store,
-        HttpTransport(enrolment.region_url, enrolment.token) as line,
-    ):
-        store.migrate()
-        report = forward.run(store, region, line, datetime.now(UTC))
+    with opened(settings) as (region, store):
+        enrolment = client.get_enrolment(forward.settings_of(region))
+        with HttpTransport(enrolment.region_url, enrolment.token) as line:
+            report = forward.run(store, region, line, datetime.now(UTC))
         status = forward.status(store)
     words = f"The nation confirmed {report.letters} letters and {report.statements} statements."
     say(asdict(report) | {"status": asdict(status)}, is_json, f"{words} {status.waiting_letters} wait.")
@@ -60,11 +55,9 @@ def forward_command(settings: RegionSettings, is_json: bool) -> None:
 @click.pass_obj
 def nation_command(settings: RegionSettings, is_json: bool) -> None:
     """At the nation: open what waits, compare every region's statements, print totals."""
-    region = get_region(settings)
-    if not region.is_nation:
-        raise RegionNotReady
-    with closing(open_store(region.database)) as store:
-        store.migrate()
+    with opened(settings) as (region, store):
+        if not region.is_nation:
+            raise RegionNotReady
         counted = national.count_waiting(store, region.keys)
         accounts, sums = national.accounts(store), national.cell_sums(store)
     answer = national_report(region.name, accounts, sums) | {"letters_now": asdict(counted)}

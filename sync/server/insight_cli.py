@@ -6,7 +6,6 @@ A door for a timer: counts first, so that the files are of today.
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from sync.errors import FileNotSaved
 from sync.server import exports, rollups
 from sync.server.answer_words import as_json, say
 from sync.server.exports import SCHEMA_NAME, ToldRow
-from sync.server.identity import get_region
-from sync.server.store import open_store
+from sync.server.opened import opened
 from sync.settings import RegionSettings
 
 
@@ -27,9 +25,7 @@ from sync.settings import RegionSettings
 @click.pass_obj
 def tables_command(settings: RegionSettings, folder: Path, is_json: bool) -> None:
     """Write all that was told into FOLDER, month by month, as CSV, Parquet and xAPI."""
-    region = get_region(settings)
-    with closing(open_store(region.database)) as store:
-        store.migrate()
+    with opened(settings) as (region, store):
         rollups.update(store.db, datetime.now(UTC))
         tables = {
             month: [ToldRow(*row) for row in rollups.told_rows(store.db, month)]

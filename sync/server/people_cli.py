@@ -5,8 +5,6 @@ No secret is ever an argument: a list of running programs shows those. New ones 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
@@ -16,24 +14,11 @@ from sync.keys import SecretKey
 from sync.server import api_tokens, audit, operators
 from sync.server.answer_words import as_json, say
 from sync.server.database import RegionDatabase
-from sync.server.identity import get_region
+from sync.server.opened import opened
 from sync.server.roles import Role
-from sync.server.store import open_store
 from sync.settings import RegionSettings
 
 MAX_TOKEN_DAYS = 3650
-
-
-@contextmanager
-def opened(settings: RegionSettings) -> Iterator[tuple[RegionDatabase, SecretKey]]:
-    """Open the region's database with this program's tables, and the key of its record."""
-    region = get_region(settings)
-    store = open_store(region.database)
-    try:
-        store.migrate()
-        yield store.db, region.keys.desk
-    finally:
-        store.close()
 
 
 @click.group("operator")
@@ -55,10 +40,12 @@ def add_command(
 ) -> None:
     """Make an account; its owner sets the password with the printed code, once, within three days."""
     needs = False if no_second_factor else None
-    with opened(settings) as (db, key):
-        code = operators.add(db, key, name, Role(role), datetime.now(UTC), needs_second_factor=needs)
+    with opened(settings) as (region, store):
+        code = operators.add(
+            store.db, region.keys.desk, name, Role(role), datetime.now(UTC), needs_second_factor=needs
+        )
         if prompt:
-            _set_password(db, key, name, code)
+            _set_password(store.db, region.keys.desk, name, code)
     answer = {"name": name, "role": role} | ({} if prompt else {"setup_code": code})
     said = f"{name} may log in." if prompt else _told(code)
     say(answer, is_json, said)
@@ -69,8 +56,8 @@ def add_command(
 @click.pass_obj
 def list_command(settings: RegionSettings, is_json: bool) -> None:
     """Print the accounts."""
-    with opened(settings) as (db, _key):
-        people = operators.all_of(db)
+    with opened(settings) as (_region, store):
+        people = operators.all_of(store.db)
     rows = [
         {
             "name": person.name,
@@ -100,8 +87,8 @@ def list_command(settings: RegionSettings, is_json: bool) -> None:
 @click.pass_obj
 def disable_command(settings: RegionSettings, name: str, is_json: bool) -> None:
     """Close an account and end its log-ins at once."""
-    with opened(settings) as (db, key):
-        operators.disable(db, key, name, datetime.now(UTC))
+    with opened(settings) as (region, store):
+        operators.disable(store.db, region.keys.desk, name, datetime.now(UTC))
     say({"disabled": name}, is_json, f"{name} is closed; its log-ins have ended.")
 
 
@@ -111,8 +98,8 @@ def disable_command(settings: RegionSettings, name: str, is_json: bool) -> None:
 @click.pass_obj
 def reset_command(settings: RegionSettings, name: str, is_json: bool) -> None:
     """Take password and telephone away and print a new one-time code."""
-    with opened(settings) as (db, key):
-        code = operators.reset(db, key, name, datetime.now(UTC))
+    with opened(settings) as (region, store):
+        code = operators.reset(store.db, region.keys.desk, name, datetime.now(UTC))
     say({"name": name, "setup_code": code}, is_json, _told(code))
 
 
@@ -144,8 +131,8 @@ def token_group() -> None:
 @click.pass_obj
 def add_token_command(settings: RegionSettings, label: str, days: int, is_json: bool) -> None:
     """Print a token that reads what a viewer reads and changes nothing."""
-    with opened(settings) as (db, key):
-        token, expires_at = api_tokens.add(db, key, label, datetime.now(UTC), days)
+    with opened(settings) as (region, store):
+        token, expires_at = api_tokens.add(store.db, region.keys.desk, label, datetime.now(UTC), days)
     answer = {"label": label, "token": token, "expires_at": expires_at.isoformat()}
     say(answer, is_json, f"{token}\nUntil {expires_at:%Y-%m-%d}. It is not shown again.")
 
@@ -155,8 +142,8 @@ def add_token_command(settings: RegionSettings, label: str, days: int, is_json: 
 @click.pass_obj
 def list_tokens_command(settings: RegionSettings, is_json: bool) -> None:
     """Print the labels."""
-    with opened(settings) as (db, _key):
-        tokens = api_tokens.all_of(db)
+    with opened(settings) as (_region, store):
+        tokens = api_tokens.all_of(store.db)
     rows = [
         {"label": token.label, "expires_at": token.expires_at.isoformat(), "revoked": token.is_revoked}
         for token in tokens
@@ -174,8 +161,8 @@ def list_tokens_command(settings: RegionSettings, is_json: bool) -> None:
 @click.pass_obj
 def revoke_token_command(settings: RegionSettings, label: str, is_json: bool) -> None:
     """Let a token open nothing any more."""
-    with opened(settings) as (db, key):
-        api_tokens.revoke(db, key, label, datetime.now(UTC))
+    with opened(settings) as (region, store):
+        api_tokens.revoke(store.db, region.keys.desk, label, datetime.now(UTC))
     say({"revoked": label}, is_json, f"{label} opens nothing any more.")
 
 
@@ -189,8 +176,8 @@ def audit_group() -> None:
 @click.pass_obj
 def show_audit_command(settings: RegionSettings, is_json: bool) -> None:
     """Print the newest entries."""
-    with opened(settings) as (db, _key):
-        entries = [link.entry for link in audit.newest(db)]
+    with opened(settings) as (_region, store):
+        entries = [link.entry for link in audit.newest(store.db)]
     rows = [
         {
             "number": entry.number,
@@ -217,11 +204,11 @@ def show_audit_command(settings: RegionSettings, is_json: bool) -> None:
 @click.pass_obj
 def verify_audit_command(settings: RegionSettings, marked: str, is_json: bool) -> None:
     """Follow the whole record; fail where an entry was changed, taken out, moved or cut off."""
-    with opened(settings) as (db, key):
-        verdict = audit.verify_record(db, key)
-        head = audit.head(db)
+    with opened(settings) as (region, store):
+        verdict = audit.verify_record(store.db, region.keys.desk)
+        head = audit.head(store.db)
         if verdict.broken_at is not None:
             raise AuditBroken(number=verdict.broken_at)
-        if marked and not audit.still_holds(db, marked):
+        if marked and not audit.still_holds(store.db, marked):
             raise AuditShortened(mark=marked)
     say({"entries": verdict.count, "head": head}, is_json, f"All {verdict.count} entries hold. Mark: {head}")

@@ -17,6 +17,7 @@ from sync.server.answer_words import as_json, say
 from sync.server.database import absolute_address, open_region_database, shown_address
 from sync.server.identity import get_region, name_database
 from sync.server.move import give_up, move
+from sync.server.opened import opened
 from sync.server.retention import ARCHIVE_FOLDER, RAW_DAYS, retain
 from sync.settings import RegionSettings
 
@@ -38,6 +39,7 @@ def migrate_command(
             give_up(old)
         say({"database": shown_address(source)}, is_json, "The region stays where it was.")
         return
+    # Not by `opened`: which database is the region's own is what changes here, and `move` sees to its form.
     with ExitStack() as stack:
         old, new = (stack.enter_context(closing(open_region_database(at))) for at in (source, target))
         moved = move(old, new, source, _progress)
@@ -59,6 +61,7 @@ def migrate_command(
 def schema_command(settings: RegionSettings, *, is_back: bool, is_json: bool) -> None:
     """Show which steps the region's tables have taken; stop the region before going back."""
     region = get_region(settings)
+    # As it is: to bring it to this program's form first would undo what `--back` is for.
     with closing(open_region_database(region.database)) as db:
         undone = schema.step_back(db) if is_back else None
         taken = schema.steps(db)
@@ -74,10 +77,8 @@ def schema_command(settings: RegionSettings, *, is_back: bool, is_json: bool) ->
 @click.pass_obj
 def retain_command(settings: RegionSettings, *, days: int, folder: Path | None, is_json: bool) -> None:
     """Write raw events older than so many days to Parquet files and take them out of the database."""
-    region = get_region(settings)
-    with closing(open_region_database(region.database)) as db:
-        schema.migrate(db)
-        done = retain(db, folder or region.folder / ARCHIVE_FOLDER, datetime.now(UTC).date(), days)
+    with opened(settings) as (region, store):
+        done = retain(store.db, folder or region.folder / ARCHIVE_FOLDER, datetime.now(UTC).date(), days)
     words = f"{done.events} events of {len(done.days)} days are in files now."
     if done.waiting:
         words += f" {len(done.waiting)} days wait until they are counted."

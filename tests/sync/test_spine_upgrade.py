@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlite_utils import Database
 
 from sync.database import open_database, write_transaction
 from sync.server import schema
+from sync.server.identity import make_region
 from sync.server.schema import MIGRATIONS
 from sync.server.store import open_store
 from sync.server.takeover import migrations
+from tests.sync.runner import main, settings_for
 
 STEPS = tuple(migration.name for migration in migrations._migrations)
 BOXES, BATCHES, ROWS = 3, 8, 5
@@ -127,3 +131,22 @@ def test_an_upgrade_that_dies_leaves_the_old_region_whole(
     with closing(open_store(f"sqlite:///{path}")) as store:
         store.migrate()
         assert store.db.row("SELECT count(*) FROM event") == (120,)
+
+
+@pytest.mark.parametrize("stop_before", [STEPS[1], None], ids=str)
+def test_the_first_command_after_an_upgrade_knows_the_old_form(
+    tmp_path: Path, stop_before: str | None
+) -> None:
+    settings = settings_for(tmp_path)
+    path = Path(make_region(settings.region, "Түркістан", "").database.removeprefix("sqlite:///"))
+    for words in ("report", "code"):
+        for left in path.parent.glob(f"{path.name}*"):
+            left.unlink()
+        spine(path, stop_before)
+        done = CliRunner().invoke(main, ["region", words, "--json"], obj=settings, catch_exceptions=False)
+        answer = json.loads(done.stdout)
+        if words == "report":
+            assert (answer["batches"], answer["events"]) == (24, 120)
+        else:
+            with closing(open_store(f"sqlite:///{path}")) as store:
+                assert store.db.row("SELECT count(*) FROM code") == (2,)
