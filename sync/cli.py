@@ -7,7 +7,6 @@ taken as an argument: other accounts can read argument lists.
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,12 +17,12 @@ import click
 from sqlite_utils import Database
 
 from sync import boots, client, line_book, outbox, policy, schedule, usb
+from sync.answer_words import as_json, say
 from sync.disclosure import Disclosure
 from sync.keys import device_id, get_device_key
 from sync.nation import NO_GRADE
 from sync.settings import SyncSettings
 
-as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON object.")
 SHOWN_ROWS = 20  # what a person reads; --json prints all
 
 
@@ -55,7 +54,7 @@ def enrol_command(settings: SyncSettings, region_url: str, is_json: bool) -> Non
         "box": enrolment.box_label,
         "device": device_id(settings.home),
     }
-    _print(answer, is_json, f"Enrolled with {enrolment.region_name} as {enrolment.box_label}.")
+    say(answer, is_json, f"Enrolled with {enrolment.region_name} as {enrolment.box_label}.")
 
 
 @sync_group.command("run")
@@ -70,11 +69,11 @@ def run_command(settings: SyncSettings, is_early: bool, is_scheduled: bool, is_j
     outcome = schedule.run(settings, is_scheduled=is_scheduled, is_early=is_early)
     report = outcome.report
     if report is None:
-        _print({"skipped": outcome.skipped}, is_json, f"Not now: {outcome.skipped}.")
+        say({"skipped": outcome.skipped}, is_json, f"Not now: {outcome.skipped}.")
         return
     rest = f"{report.waiting} wait for their week." if report.waiting else "Nothing waits."
     said = f"The region confirmed {report.events} events in {report.batches} batches. {rest}"
-    _print(asdict(report), is_json, said)
+    say(asdict(report), is_json, said)
 
 
 @sync_group.command("status")
@@ -116,7 +115,7 @@ def status_command(settings: SyncSettings, is_json: bool) -> None:
             f"Set aside:    {status.set_aside_events} events, never sent: this card was copied or moved,"
             " and the machine before may send them"
         )
-    _print(answer, is_json, "\n".join(lines))
+    say(answer, is_json, "\n".join(lines))
 
 
 def _way_as_record(db: Database, settings: SyncSettings) -> dict[str, Any]:
@@ -151,7 +150,7 @@ def show_command(settings: SyncSettings, is_json: bool) -> None:
     with closing(client.open_outbox(settings)) as db:
         disclosure = outbox.disclose_next(db, device.kid)
         waiting = outbox.status(db).waiting_events
-    _print(disclosure.as_record(), is_json, _in_words(disclosure, waiting))
+    say(disclosure.as_record(), is_json, _in_words(disclosure, waiting))
 
 
 @sync_group.command("export")
@@ -166,7 +165,7 @@ def export_command(settings: SyncSettings, folder: Path, is_json: bool) -> None:
     said = (
         f"{done.written} envelopes written, {done.already_there} were there already. The box keeps them all"
     )
-    _print(asdict(done), is_json, said + " until their receipts come back.")
+    say(asdict(done), is_json, said + " until their receipts come back.")
 
 
 @sync_group.command("import")
@@ -179,7 +178,7 @@ def import_command(settings: SyncSettings, folder: Path, is_json: bool) -> None:
     with closing(client.open_outbox(settings)) as db:
         done = usb.import_stick(db, device, enrolment, folder)
     said = f"{done.replies} replies read, {done.confirmed} batches confirmed, {done.damaged} files damaged."
-    _print(asdict(done), is_json, said)
+    say(asdict(done), is_json, said)
 
 
 @sync_group.command("visit")
@@ -190,7 +189,7 @@ def visit_command(settings: SyncSettings, folder: Path, is_json: bool) -> None:
     """Do both, import and then export: what a plugged-in stick starts."""
     done = usb.visit(settings, folder)
     said = f"{done.confirmed} batches confirmed, {done.written} envelopes on the stick."
-    _print(asdict(done) | {"at": done.at.isoformat()}, is_json, said)
+    say(asdict(done) | {"at": done.at.isoformat()}, is_json, said)
 
 
 _STATES = {
@@ -244,7 +243,3 @@ def _row_in_words(record: dict[str, str | int]) -> str:
     if not record:
         return "something happened (fewer than ten learners)"
     return "  ".join(f"{name}={value}" for name, value in record.items())
-
-
-def _print(answer: dict[str, Any], is_json: bool, words: str) -> None:
-    click.echo(json.dumps(answer, ensure_ascii=False) if is_json else words)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sync.server.answer_words import as_json, say
+from sync.answer_words import as_json, say
 from sync.server.identity import get_region
 from sync.server.region_backup import new_backup_key, restore_backup, write_backup
 from sync.settings import RegionSettings

@@ -16,11 +16,10 @@ from typing import Any, NoReturn, Protocol, cast
 import click
 from cheroot import wsgi
 
+from sync.answer_words import as_json, say
 from sync.budget import HOURS
 from sync.errors import AddressInUse
 from sync.server import audit, forward, key_life, orders, pages, registry, sticks
-from sync.server.answer_words import as_json
-from sync.server.answer_words import say as _print
 from sync.server.app import create_app, now
 from sync.server.backup_cli import BACKUP_COMMANDS
 from sync.server.database import shown_address
@@ -108,7 +107,7 @@ def init_command(
     if nation_key is not None:
         region = name_nation_key(settings, nation_key)
     answer = {"region": region.name, "region_id": region.id.hex(), "database": shown_address(region.database)}
-    _print(answer, is_json, f"The region {region.name} is ready. Next: sandyq region serve")
+    say(answer, is_json, f"The region {region.name} is ready. Next: sandyq region serve")
 
 
 @region_group.command("code")
@@ -119,7 +118,7 @@ def code_command(settings: RegionSettings, is_json: bool) -> None:
     with opened(settings) as (region, store):
         code, expires_at = registry.issue_code(store, region.keys, datetime.now(UTC))
     answer = {"code": str(code), "expires_at": expires_at.isoformat()}
-    _print(answer, is_json, f"{code}\nFor one box, until {expires_at:%Y-%m-%d %H:%M} UTC.")
+    say(answer, is_json, f"{code}\nFor one box, until {expires_at:%Y-%m-%d %H:%M} UTC.")
 
 
 @region_group.command("import")
@@ -133,7 +132,7 @@ def import_command(settings: RegionSettings, folder: Path, is_json: bool) -> Non
     answer = asdict(report) | {"refused": dict(report.refused)}
     refused = ", ".join(f"{count} {key}" for key, count in sorted(report.refused.items())) or "none"
     said = f"{report.stored} envelopes stored, {report.known} known already, refused: {refused}."
-    _print(answer, is_json, f"{said} {report.replies} replies are on the stick.")
+    say(answer, is_json, f"{said} {report.replies} replies are on the stick.")
 
 
 @region_group.command("report")
@@ -143,7 +142,7 @@ def report_command(settings: RegionSettings, is_json: bool) -> None:
     """Print the boxes and the counts."""
     with opened(settings) as (region, store):
         answer = pages.report(region, store)
-    _print(answer, is_json, _report_in_words(answer))
+    say(answer, is_json, _report_in_words(answer))
 
 
 @region_group.command("keys")
@@ -166,7 +165,7 @@ def keys_command(settings: RegionSettings, nation_keys: Path | None, is_json: bo
             audit.append(store.db, region.keys.desk, now, audit.CONSOLE, "keys_published", str(keys.number))
     listed = [{"role": key.role, "since": key.since.date().isoformat()} for key in keys.keys]
     said = f"List {keys.number} with {len(keys.keys)} keys is published. Run this once a month."
-    _print({"number": keys.number, "keys": listed}, is_json, said)
+    say({"number": keys.number, "keys": listed}, is_json, said)
 
 
 @region_group.command("revoke")
@@ -180,7 +179,7 @@ def revoke_command(settings: RegionSettings, label: str, is_json: bool) -> None:
         with store.transaction():
             registry.revoke(store, label, now)
             audit.append(store.db, region.keys.desk, now, audit.CONSOLE, "box_revoked", label)
-    _print({"revoked": label}, is_json, f"{label} is revoked. What it sent before stays.")
+    say({"revoked": label}, is_json, f"{label} is revoked. What it sent before stays.")
 
 
 @region_group.group("policy")
@@ -201,7 +200,7 @@ def policy_show_command(settings: RegionSettings, is_json: bool) -> None:
     """Print the order in force."""
     with opened(settings) as (region, store):
         answer = orders.describe(orders.find_order(region, store))
-    _print(answer, is_json, _order_in_words(answer))
+    say(answer, is_json, _order_in_words(answer))
 
 
 def _order_options(command: Any) -> Any:
@@ -250,7 +249,7 @@ def policy_draft_command(settings: RegionSettings, /, drill: bool, is_json: bool
     """Write an order that the key holders sign; what is not named stays as it was."""
     changes, limits = _asked_order(asked)
     draft_id, words = write_draft(settings, changes, limits, asked["valid_days"], drill)
-    _print({"draft": draft_id, "changes": words}, is_json, "\n".join([f"Draft {draft_id}:", *words]))
+    say({"draft": draft_id, "changes": words}, is_json, "\n".join([f"Draft {draft_id}:", *words]))
 
 
 @policy_group.command("publish")
@@ -272,7 +271,7 @@ def policy_publish_command(settings: RegionSettings, /, is_json: bool, **asked: 
         number = str(order.version)
         audit.append(store.db, region.keys.desk, datetime.now(UTC), audit.CONSOLE, "order_given", number)
     answer = orders.describe(order)
-    _print(answer, is_json, _order_in_words(answer))
+    say(answer, is_json, _order_in_words(answer))
 
 
 @region_group.command("serve")

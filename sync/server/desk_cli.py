@@ -14,12 +14,12 @@ from typing import Any
 
 import click
 
+from sync.answer_words import as_json, say
 from sync.desk import read_desk
 from sync.errors import FileNotSaved, KeyDamaged, SigningFileWrong
 from sync.keys import SIGNING_PUBLIC_BYTES, make_desk_key, read_desk_key
 from sync.policy import Policy, read_body
 from sync.server import audit, drafts, offers, order_words
-from sync.server.answer_words import as_json, say
 from sync.server.opened import opened
 from sync.server.rollout import STEPS, WHOLE
 from sync.server.signing_file import DESK, MAX_FILE_BYTES, SigningFile, read_signing_file

@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
+from sync.answer_words import as_json, say
 from sync.keys import save_private
 from sync.server import code_sheet, enrolments
-from sync.server.answer_words import as_json, say
 from sync.server.opened import opened
 from sync.server.store import Place
 from sync.server.translation import LANGUAGES, PAGE_LANGUAGE, load_speakers

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from sync import client
+from sync.answer_words import as_json, say
 from sync.errors import RegionNotReady
 from sync.nation import GRADES
 from sync.server import forward, national
-from sync.server.answer_words import as_json, say
 from sync.server.identity import get_region
 from sync.server.national import CellSums, RegionAccount
 from sync.server.opened import opened

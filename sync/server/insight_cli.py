@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
+from sync.answer_words import as_json, say
 from sync.errors import FileNotSaved
 from sync.server import exports, rollups
-from sync.server.answer_words import as_json, say
 from sync.server.exports import SCHEMA_NAME, ToldRow
 from sync.server.opened import opened
 from sync.settings import RegionSettings

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 import click
 
+from sync.answer_words import as_json, say
 from sync.errors import AuditBroken, AuditShortened
 from sync.keys import SecretKey
 from sync.server import api_tokens, audit, operators
-from sync.server.answer_words import as_json, say
 from sync.server.database import RegionDatabase
 from sync.server.opened import opened
 from sync.server.roles import Role

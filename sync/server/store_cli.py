@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
+from sync.answer_words import as_json, say
 from sync.server import schema
-from sync.server.answer_words import as_json, say
 from sync.server.database import absolute_address, open_region_database, shown_address
 from sync.server.identity import get_region, name_database
 from sync.server.move import give_up, move

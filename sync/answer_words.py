@@ -1,4 +1,4 @@
-"""How the region's commands answer: in words, or as one JSON object and nothing else."""
+"""How the commands of sync and of the region answer: in words, or as one JSON object and nothing else."""
 
 from __future__ import annotations
 
