@@ -17,7 +17,7 @@ from provisioning.errors import N_
 from provisioning.first_boot import find_box, find_codes
 from provisioning.machine import settings_hash
 from provisioning.settings_card import LANGUAGES, RESULT_FILE, CardSettings
-from provisioning.steps import sync_folder, write_durably
+from provisioning.steps import parse_record, read_record, sync_folder, write_durably
 from sync.client import enrol, find_enrolment
 from sync.errors import (
     AlreadyEnrolled,
@@ -61,7 +61,7 @@ class Waiting:
 
 def take_card(home: Path, handed_over: bytes | None) -> None:
     """Make the card's settings the box's, unless they are already."""
-    record = _read_json(handed_over or b"{}")
+    record = parse_record(handed_over or b"{}")
     write_durably(home / "card-outcome.json", json.dumps(_outcome(record)).encode())
     found = record.get("settings")
     if not isinstance(found, dict) or _taken(home) == settings_hash(found):
@@ -99,7 +99,7 @@ def join_region(settings: SyncSettings) -> Said:
 
 
 def find_waiting(home: Path) -> Waiting | None:
-    record = _read_file(home / "to-enrol.json")
+    record = read_record(home / "to-enrol.json")
     try:
         return Waiting(record["region_url"], record["enrolment_code"])
     except KeyError:
@@ -120,7 +120,7 @@ def sentences(settings: SyncSettings) -> list[Said]:
     """Return what there is to say about this box to whoever holds its card."""
     home = settings.home
     box, codes = find_box(home), find_codes(home)
-    outcome = _read_file(home / "card-outcome.json")
+    outcome = read_record(home / "card-outcome.json")
     said: list[Said] = [(NAME, {"name": box.name})] if box else []
     if "refused" in outcome:
         said += [(NOT_TAKEN, {}), *_refusal(outcome["refused"])]
@@ -129,7 +129,7 @@ def sentences(settings: SyncSettings) -> list[Said]:
     enrolment = _enrolment_said(settings)
     if find_waiting(home):
         said.append((WAITS, {}))
-    elif refused := _read_file(home / "enrolment-refused.json"):
+    elif refused := read_record(home / "enrolment-refused.json"):
         said += _refusal(refused)
     elif enrolment:
         said.append(enrolment)
@@ -173,18 +173,3 @@ def _taken(home: Path) -> str:
 def _forget(path: Path) -> None:
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        return _read_json(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-
-
-def _read_json(content: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -37,7 +37,16 @@ from provisioning.settings_card import (
     read_card,
     without_secrets,
 )
-from provisioning.steps import Step, alone, forget_steps, make_folder, sync_folder, take_steps, write_durably
+from provisioning.steps import (
+    Step,
+    alone,
+    forget_steps,
+    make_folder,
+    read_record,
+    sync_folder,
+    take_steps,
+    write_durably,
+)
 
 HOME = Path("/var/lib/sandyq")
 # Enough for the box's words in three languages; whatever else lies there under that name is not copied.
@@ -119,7 +128,7 @@ def _remember_machine(state: Path, root: Path) -> None:
 
 
 def _known_machine(state: Path) -> Machine | None:
-    found = _read_json(state / "board.json")
+    found = read_record(state / "board.json")
     try:
         return Machine(None, found["board_serial"], tuple(found["network_addresses"]))
     except (KeyError, TypeError):
@@ -145,7 +154,7 @@ def _take_card(card: Path, state: Path) -> str:
         return "no settings"
     except OSError as error:
         return f"unreadable ({error.strerror})"
-    known = _read_json(state / "cards.json").get("hashes", [])
+    known = read_record(state / "cards.json").get("hashes", [])
     if card_hash(content) in known:
         _save_outcome(state, {})
         # Cut between applying and cleaning, or a card that lies there since the first start.
@@ -170,7 +179,7 @@ def _apply(settings: CardSettings, state: Path) -> None:
 
 def _save_outcome(state: Path, outcome: dict[str, Any]) -> None:
     """Keep for the box what the card said or why it was refused; a refusal leaves the settings alone."""
-    before = _read_json(state / "card.json")
+    before = read_record(state / "card.json")
     after = {key: value for key, value in before.items() if key != "refused"} | outcome
     if after != before:
         write_durably(state / "card.json", json.dumps(after).encode())
@@ -192,7 +201,7 @@ def _clean_card(path: Path, content: bytes) -> None:
 
 def forget_secrets(state: Path, home: Path) -> None:
     """Keep no code here once the box has noted which card it took (first_boot's stamp)."""
-    record = _read_json(state / "card.json")
+    record = read_record(state / "card.json")
     settings = record.get("settings", {})
     taken = _read_small(home / "first-boot/card-taken").decode("ascii", "replace").strip()
     if taken == settings_hash(settings) and any(settings.get(key) for key in SECRETS):
@@ -243,14 +252,6 @@ def _read_small(path: Path) -> bytes:
     with os.fdopen(handle, "rb") as file:
         content = file.read(MAX_RESULT_BYTES + 1)
     return content if len(content) <= MAX_RESULT_BYTES else b""
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 if __name__ == "__main__":

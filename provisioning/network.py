@@ -26,7 +26,7 @@ from provisioning.network_rules import (
     hotspot_profile,
     name_server_lines,
 )
-from provisioning.steps import write_durably
+from provisioning.steps import read_record, write_durably
 
 # The state of the root services of this machine (StateDirectory of the units).
 STATE = Path("/var/lib/sandyq-machine")
@@ -43,8 +43,8 @@ LOOK_SECONDS = 0.5
 def start(state: Path = STATE, credentials: Path | None = None) -> str:
     """Name the machine, write the hotspot's profile, choose the mode; return the mode."""
     credentials = credentials or Path(os.environ["CREDENTIALS_DIRECTORY"])
-    name = str(_read_json(credentials / "box").get("name", ""))
-    password = str(_read_json(credentials / "codes").get("wifi_password", ""))
+    name = str(read_record(credentials / "box").get("name", ""))
+    password = str(read_record(credentials / "codes").get("wifi_password", ""))
     wish = read_wish(state)
     if BOX_NAME.fullmatch(name):
         _run("hostnamectl", "--transient", "set-hostname", name)
@@ -86,7 +86,7 @@ def use(network: str, state: Path = STATE) -> Mapping[str, Any]:
 
 
 def read_wish(state: Path) -> Wish:
-    found = _read_json(state / "network.json")
+    found = read_record(state / "network.json")
     default = asdict(Wish())
     return Wish(**{key: found.get(key, value) for key, value in default.items()})
 
@@ -186,14 +186,6 @@ def _call(command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
 
 def _environment() -> dict[str, str]:
     return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ do.
 """
 
 import fcntl
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from provisioning.errors import FirstBootRunning
 
@@ -82,6 +84,22 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(handle)
     draft.replace(path)
     sync_folder(path.parent)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing where it is missing or no record, for then it is made anew."""
+    try:
+        return parse_record(path.read_bytes())
+    except OSError:
+        return {}
+
+
+def parse_record(content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def move_durably(source: Path, target: Path) -> None:
