@@ -1,14 +1,10 @@
 """The pages of care in a real browser: one sheet of A4, nothing that breaks WCAG, the phone's time sent."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cheroot import wsgi
 from playwright.sync_api import Browser as Chromium
 
 from appliance import backup, backup_book, health, languages, signs, stage
@@ -19,6 +15,7 @@ from tests.care.school import make_school
 from tests.classroom import PIN, Classroom
 from tests.fake_engine import FakeEngine
 from tests.page_tour import Tour, Visit, browser, played_room
+from tests.region_simulator import serve
 from tests.test_accessibility import violations
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -30,19 +27,6 @@ PHONE = {"width": 360, "height": 780}
 def chromium() -> Iterator[Chromium]:
     with browser() as opened:
         yield opened
-
-
-@contextmanager
-def served(app: Any) -> Iterator[str]:
-    server = wsgi.Server(("127.0.0.1", 0), app)
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.bind_addr[1]}"
-    finally:
-        server.stop()
-        thread.join()
 
 
 def test_the_guide_prints_on_one_page(chromium: Chromium, tmp_path: Path) -> None:
@@ -60,7 +44,7 @@ def test_the_rescue_page_breaks_nothing_and_fits_a_phone(chromium: Chromium, tmp
     backup.create(settings, None, lambda _step: None)
     assert stage.stage(settings, tmp_path / "no sticks")
     for home in (settings.home, tmp_path / "nothing"):
-        with served(create_rescue_app(home, "kk", lambda: False, lambda _offer: None)) as url:
+        with serve(create_rescue_app(home, "kk", lambda: False, lambda _offer: None)) as url:
             for language in languages.languages():
                 page = chromium.new_page(viewport=PHONE)
                 page.goto(f"{url}/teacher?lang={language}")
@@ -89,7 +73,7 @@ def test_a_page_full_of_trouble_breaks_nothing_and_fits_a_phone(
     room = Classroom(tmp_path, engine)
     room.dana_sets_up()
     heard.clear()
-    with served(room.app) as url:
+    with serve(room.app) as url:
         for language in languages.languages():
             context = chromium.new_context(viewport=PHONE)
             page = context.new_page()

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -136,17 +136,6 @@ def test_a_code_leaves_the_card_and_the_machine_and_stays_with_the_box_alone(car
     assert find_waiting(card.home) == waiting
     card.report()
     assert "joins the region as soon as" in card.result()
-
-
-@pytest.fixture
-def region(tmp_path: Path) -> RegionSimulator:
-    return RegionSimulator(tmp_path / "region-home")
-
-
-@pytest.fixture
-def url(region: RegionSimulator) -> Iterator[str]:
-    with region.serve() as address:
-        yield address
 
 
 def test_a_card_enrols_the_box_and_a_used_code_says_what_to_do(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,17 +22,6 @@ OTHER_MACHINE = Machine(system="another system", board_serial=None, network_addr
 
 CONFIRMED, SEALED, WAITING = 2, 3, 5  # on the card when it is copied
 RECORDED = CONFIRMED + SEALED + WAITING
-
-
-@pytest.fixture
-def region(tmp_path: Path) -> RegionSimulator:
-    return RegionSimulator(tmp_path / "region-home")
-
-
-@pytest.fixture
-def url(region: RegionSimulator) -> Iterator[str]:
-    with region.serve() as address:
-        yield address
 
 
 def enrolled(home: Path, region: RegionSimulator, url: str) -> Box:
