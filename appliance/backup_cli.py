@@ -18,6 +18,7 @@ from appliance.care_errors import BackupForeign, CodeMistyped
 from appliance.errors import N_
 from appliance.restore import Found, Restoring, Wish, restore
 from appliance.settings import Settings
+from models.saying import json_option
 from sync.keys import SCHOOL_SEED_BYTES, change_school_seed, ensure_school_seed, school_seeds
 
 MADE = N_("The backup %(name)s is written, read back and whole (%(kilobytes)d KB, %(learners)d learners).")
@@ -35,7 +36,6 @@ NEW_KEYS = N_("On a new machine enrol the box again, with a new code: sandyq syn
 KEY_IS = N_("Backups are made to the key %(name)s. Print its sheet from the teacher's page, or see it here.")
 CODE = N_("Code from the backup sheet")
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 Say = Callable[..., str]
 
 

@@ -12,6 +12,7 @@ from appliance import doctor, support
 from appliance.errors import N_
 from appliance.settings import Settings
 from appliance.signs import BAD, GOOD, Finding
+from models.saying import json_option
 
 MARKS = {GOOD: "✓"}
 WELL = N_("All is well.")
@@ -26,8 +27,6 @@ AREA_NAMES = {
     "sync": N_("Region"),
     "backup": N_("Backup"),
 }
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.command("doctor")

@@ -7,6 +7,7 @@ import click
 
 from appliance.errors import N_, CertificateBroken, CertificateForeign
 from appliance.exam_chain import Verdict, verify_certificate
+from models.saying import json_option
 from sync.keys import is_signed_by, key_id
 
 # The longest exam with a try each second has 22,000 records of about 300 bytes.
@@ -35,7 +36,7 @@ def exam_group() -> None:
 @exam_group.command("verify")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--device", default="", help="The box's number; a certificate of another box is refused.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.pass_context
 def verify(ctx: click.Context, file: Path, device: str, as_json: bool) -> None:
     """Check the certificate of an exam; exit code 0 only if it is whole."""

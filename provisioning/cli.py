@@ -11,6 +11,7 @@ from typing import Protocol
 
 import click
 
+from models.saying import json_option
 from provisioning.card import join_region, take_card, write_result
 from provisioning.first_boot import FirstBoot, prepare_box
 from provisioning.hardware import look_at_machine
@@ -30,7 +31,7 @@ class HasHome(Protocol):
 
 
 @click.command("first-boot")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.pass_context
 def first_boot_command(ctx: click.Context, as_json: bool) -> None:
     """Give this box its own keys and name; do nothing if it has them."""

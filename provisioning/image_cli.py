@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from models.saying import json_option
 from provisioning.boards import BOARDS, PC, RPI
 from provisioning.image import MEGABYTE, STEPS, build_image
 from provisioning.image_verify import verify_image
@@ -37,7 +38,7 @@ image_group.add_command(settings_command)
     "--output", type=click.Path(path_type=Path), default=Path("image"), help="Folder for the files."
 )
 @click.option("--model", default=DEFAULT_MODEL, help="The model that is on the box from the beginning.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def build_command(board: str, output: Path, model: str, as_json: bool) -> None:
     """Build the image of a box: Debian, Sandyq, engine and model, ready to flash."""
     built = build_image(BOARDS[board], output.absolute(), model, Progress(STEPS, quiet=as_json))
@@ -53,7 +54,7 @@ def build_command(board: str, output: Path, model: str, as_json: bool) -> None:
 
 @image_group.command("verify")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def verify_command(file: Path, as_json: bool) -> None:
     """Read a whole image, packed or not, and say whether it is one and has not changed."""
     found = verify_image(file)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from models.saying import json_option
 from provisioning.errors import N_, StateFolderUnusable
 from provisioning.settings_card import CARD_FILE, read_table, write_card
 
@@ -29,7 +30,7 @@ KEEP = N_("They hold enrolment codes: delete the folder %(folder)s when the card
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.pass_context
 def settings_command(ctx: click.Context, table: Path, out: Path, as_json: bool) -> None:
     """Write sandyq.toml for every box of a table, all of them or none."""
