@@ -24,23 +24,15 @@ def box_states(db: RegionDatabase) -> list[BoxState]:
 def _read(row: Row) -> BoxState:
     (box, label, school, stratum, size, enrolled_with, enrolled, contact, *known) = row
     revoked, approved, batches, missing, remarks, flags, software, disk, heat = known
+    # By their places: naming sixteen fields takes as long as reading them, for each of thousands of boxes.
     return BoxState(
-        id=box,
-        label=label,
-        school=school,
-        stratum=stratum,
-        size_class=size,
-        software=version_text(software) if software else enrolled_with,
-        enrolled_at=datetime.fromisoformat(enrolled),
-        last_contact_at=datetime.fromisoformat(contact),
-        is_revoked=revoked is not None,
-        is_approved=approved is not None,
-        batches=batches,
-        missing=missing,
-        remarks=tuple(remarks.split()) if remarks else (),
-        flags=tuple(flags.split()) if flags else (),
-        disk=disk,
-        heat=heat,
+        *(box, label, school, stratum, size),
+        version_text(software) if software else enrolled_with,
+        *(datetime.fromisoformat(enrolled), datetime.fromisoformat(contact)),
+        *(revoked is not None, approved is not None),
+        *(batches, missing),
+        *(tuple(remarks.split()) if remarks else (), tuple(flags.split()) if flags else ()),
+        *(disk, heat),
     )
 
 

@@ -16,7 +16,16 @@ from werkzeug.wrappers import Response as AnyResponse
 from sync.errors import N_, NotFound
 from sync.server import box_states, charts, equity, rollups
 from sync.server.equity import LONG, TIMED, Difference, Panel, Share, Told
-from sync.server.needs import NEEDS, BoxState, Need, in_touch, newest_version, ranked
+from sync.server.needs import (
+    NEEDS,
+    BoxState,
+    Need,
+    in_touch,
+    needs_of,
+    newest_version,
+    ranked,
+    school_days,
+)
 from sync.server.translation import Speaker
 from sync.server.web_access import needs
 from sync.server.web_context import db, door, now, show, speaker
@@ -120,29 +129,34 @@ def _days(today: date) -> tuple[Markup | None, list[tuple[str, int | None]]]:
 @needs("viewer")
 def boxes() -> Response:
     wanted, search = request.args.get("show", "all"), _search()
-    every, today = box_states.box_states(db()), now().date()
-    needy = {box.id: found for box, found in ranked(every, today)}
-    chosen = [box for box in every if _is_wanted(box, wanted, needy, search)]
+    every, days = box_states.box_states(db()), school_days(now().date())
+    newest = newest_version(every)
+
+    def is_wanted(box: BoxState) -> bool:
+        if wanted == "needs":
+            return bool(needs_of(box, days, newest))
+        return box.is_revoked == (wanted == "away")
+
+    chosen = [box for box in every if _is_called(box, search) and is_wanted(box)]
     page = _page(len(chosen))
     shown = chosen[page * BOXES_A_PAGE : (page + 1) * BOXES_A_PAGE]
     return show(
         "boxes.html",
-        boxes=[(box, [_said(need) for need in needy.get(box.id, ())]) for box in shown],
+        boxes=[(box, [_said(need) for need in needs_of(box, days, newest)]) for box in shown],
         total=len(chosen),
         page=page,
         pages=max(1, -(-len(chosen) // BOXES_A_PAGE)),
         search=search,
         wanted=wanted,
         choices=SHOWN_WORDS,
-        newest=".".join(map(str, newest_version(every))),
+        newest=".".join(map(str, newest)),
         moods=MOOD_WORDS,
         places=PLACE_WORDS,
     )
 
 
-def _is_wanted(box: BoxState, wanted: str, needy: dict[int, tuple[Need, ...]], search: str) -> bool:
-    is_shown = {"needs": box.id in needy, "away": box.is_revoked}.get(wanted, not box.is_revoked)
-    return is_shown and search.casefold() in f"{box.label} {box.school}".casefold()
+def _is_called(box: BoxState, search: str) -> bool:
+    return not search or search.casefold() in f"{box.label} {box.school}".casefold()
 
 
 def _search() -> str:

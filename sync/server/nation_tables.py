@@ -188,3 +188,32 @@ DAYS_BACK: tuple[str, ...] = (
     "DROP INDEX national_letter_by_day",
     "ALTER TABLE national_statement DROP COLUMN agreed",
 )
+
+# Of two hundred thousand letters a year and half a million sums the page needs a few hundred numbers:
+# they are kept beside, in the same transaction as what they sum up (`sync/server/national`).
+SUMS_FORWARD: tuple[str, ...] = (
+    """
+    CREATE TABLE national_day (
+        box_id INTEGER NOT NULL,
+        day TEXT NOT NULL,
+        state TEXT NOT NULL,
+        letters INTEGER NOT NULL,
+        PRIMARY KEY (box_id, day, state)
+    ) {strict}
+    """,
+    "INSERT INTO national_day (box_id, day, state, letters)"
+    " SELECT box_id, day, state, count(*) FROM national_letter GROUP BY box_id, day, state",
+    """
+    CREATE TABLE national_total (
+        week TEXT NOT NULL,
+        cell TEXT NOT NULL,
+        total INTEGER NOT NULL,
+        draws INTEGER NOT NULL,
+        PRIMARY KEY (week, cell)
+    ) {strict}
+    """,
+    "INSERT INTO national_total (week, cell, total, draws)"
+    " SELECT week, cell, sum(total), sum(draws) FROM national_count GROUP BY week, cell",
+)
+
+SUMS_BACK: tuple[str, ...] = ("DROP TABLE national_total", "DROP TABLE national_day")

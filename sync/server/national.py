@@ -4,7 +4,8 @@ Stored and promised before it is opened, as everywhere: a letter that cannot be 
 elsewhere) waits, one that was altered is named and counted for nothing. A letter is known by its bytes, a
 week by the box's alias, so nothing counts twice, whoever sends it again. When a letter is counted its bytes
 go: what stays are sums. This module alone writes `national_region`, `national_letter`, `national_week`,
-`national_count` and `national_statement`. Keeps out: HTTP, which box an alias is (nobody here can know).
+`national_count` and `national_statement`, and in the same transactions what is summed up of them:
+`national_day` and `national_total`. Keeps out: HTTP, which box an alias is (nobody here can know).
 """
 
 from __future__ import annotations
@@ -124,6 +125,7 @@ def _store(
             for letter in parcel.letters
         ],
     )
+    _sum_up_days(store, {(sender.id, letter.day.isoformat()) for letter in parcel.letters})
     remarks = _keep_statements(store, sender, parcel)
     _settle_days(store, sender, parcel)
     before = store.find_ledger_row(sender, batch.epoch, batch.seq - 1)
@@ -134,6 +136,17 @@ def _store(
     for remark in remarks:
         store.add_remark(sender, batch.epoch, batch.seq, remark, sha256, now)
     return row
+
+
+def _sum_up_days(store: Store, days: Iterable[tuple[int, str]]) -> None:
+    """Count the letters of these days of these regions anew: a day has some hundred."""
+    for place in sorted(days):
+        store.db.execute("DELETE FROM national_day WHERE box_id = ? AND day = ?", place)
+        store.db.execute(
+            "INSERT INTO national_day (box_id, day, state, letters) SELECT box_id, day, state, count(*)"
+            " FROM national_letter WHERE box_id = ? AND day = ? GROUP BY box_id, day, state",
+            place,
+        )
 
 
 def _keep_statements(store: Store, sender: Box, parcel: Parcel) -> list[str]:
@@ -201,7 +214,7 @@ def count_waiting(store: Store, keys: RegionKeys) -> CountReport:
     while True:
         with store.transaction():
             rows = store.db.rows(
-                "SELECT box_id, sha256, alias, stratum, size_class, letter FROM national_letter"
+                "SELECT box_id, sha256, alias, stratum, size_class, day, letter FROM national_letter"
                 " WHERE state = ? AND (box_id > ? OR (box_id = ? AND sha256 > ?))"
                 " ORDER BY box_id, sha256 LIMIT ?",
                 [WAITS, past[0], *past, LETTERS_AT_ONCE],
@@ -229,7 +242,7 @@ class _Ring:
         return key if key.kid in wanted else None
 
 
-Letter = tuple[int, bytes, bytes, str, str, bytes]  # region, hash, alias, stratum, size class, sealed
+Letter = tuple[int, bytes, bytes, str, str, str, bytes]  # region, hash, alias, stratum, size, day, sealed
 
 
 def _count(store: Store, ring: _Ring, rows: Iterable[Letter]) -> Counter[str]:
@@ -238,7 +251,8 @@ def _count(store: Store, ring: _Ring, rows: Iterable[Letter]) -> Counter[str]:
     sums: dict[int, dict[Place, Sum]] = {}
     names: dict[int, bytes] = {}
     ends: list[tuple[str, int, bytes]] = []
-    for box_id, sha256, alias, stratum, size_class, letter in rows:
+    days: set[tuple[int, str]] = set()
+    for box_id, sha256, alias, stratum, size_class, day, letter in rows:
         if box_id not in names:
             names[box_id] = store.db.rows("SELECT region_id FROM national_region WHERE box_id = ?", [box_id])[
                 0
@@ -251,6 +265,7 @@ def _count(store: Store, ring: _Ring, rows: Iterable[Letter]) -> Counter[str]:
         states[state] += 1
         if state != WAITS:
             ends.append((state, box_id, sha256))
+            days.add((box_id, day))
     _add_sums(store, sums)
     # Only what was refused keeps its bytes: somebody will want to look at it.
     store.db.execute_many(
@@ -258,6 +273,7 @@ def _count(store: Store, ring: _Ring, rows: Iterable[Letter]) -> Counter[str]:
         " ELSE letter END WHERE box_id = ? AND sha256 = ?",
         [(state, state, box_id, sha256) for state, box_id, sha256 in ends],
     )
+    _sum_up_days(store, days)
     return states
 
 
@@ -297,6 +313,17 @@ def _add_sums(store: Store, sums: dict[int, dict[Place, Sum]]) -> None:
             for box_id, places in sums.items()
             for (stratum, size, monday, grade, cell), found in places.items()
         ],
+    )
+    country: dict[tuple[str, str], Sum] = {}
+    for places in sums.values():
+        for (_, _, monday, _, cell), found in places.items():
+            both = country.setdefault((monday.isoformat(), cell), Sum())
+            both.total, both.draws = both.total + found.total, both.draws + found.draws
+    store.db.execute_many(
+        "INSERT INTO national_total (week, cell, total, draws) VALUES (?, ?, ?, ?) ON CONFLICT (week, cell)"
+        " DO UPDATE SET total = national_total.total + excluded.total,"
+        " draws = national_total.draws + excluded.draws",
+        [(*place, both.total, both.draws) for place, both in country.items()],
     )
 
 
@@ -350,7 +377,7 @@ def accounts(store: Store) -> list[RegionAccount]:
     """Compare every region's statements with what the nation holds: the newest days, and any that differ."""
     letters: dict[int, dict[str, int]] = {}
     for box_id, state, count in store.db.rows(
-        "SELECT box_id, state, count(*) FROM national_letter GROUP BY box_id, state"
+        "SELECT box_id, state, sum(letters) FROM national_day GROUP BY box_id, state"
     ):
         letters.setdefault(box_id, {})[state] = int(count)
     remarks: dict[int, list[str]] = {}
@@ -378,14 +405,13 @@ DAYS_COMPARED = 60  # as long as a region keeps its letters; older days only if 
 def _days(store: Store) -> dict[int, list[DayAccount]]:
     """Return the days of each region, the newest first."""
     newest = store.db.rows(
-        "SELECT coalesce((SELECT max(day) FROM national_statement),"
-        " (SELECT max(day) FROM national_letter), '')"
+        "SELECT coalesce((SELECT max(day) FROM national_statement), (SELECT max(day) FROM national_day), '')"
     )[0][0]
     since = (date.fromisoformat(newest) - timedelta(days=DAYS_COMPARED)).isoformat() if newest else ""
     held = {
         (box_id, day): int(count)
         for box_id, day, count in store.db.rows(
-            "SELECT box_id, day, count(*) FROM national_letter GROUP BY box_id, day"
+            "SELECT box_id, day, sum(letters) FROM national_day GROUP BY box_id, day"
         )
     }
     stated = {
@@ -423,14 +449,13 @@ def cell_sums(store: Store, weeks: int = EVERY_WEEK) -> CellSums:
     """Return the country's sum of each cell in each of the newest weeks, all grades and places together."""
     first = store.db.rows(
         "SELECT min(week) FROM"
-        " (SELECT DISTINCT week FROM national_count ORDER BY week DESC LIMIT ?) AS newest",
+        " (SELECT DISTINCT week FROM national_total ORDER BY week DESC LIMIT ?) AS newest",
         [weeks],
     )[0][0]
     return {
         (date.fromisoformat(week), cell): Sum(int(total), int(draws))
         for week, cell, total, draws in store.db.rows(
-            "SELECT week, cell, sum(total), sum(draws) FROM national_count WHERE week >= ?"
-            " GROUP BY week, cell ORDER BY week, cell",
+            "SELECT week, cell, total, draws FROM national_total WHERE week >= ? ORDER BY week, cell",
             [first or ""],
         )
     }

@@ -157,7 +157,7 @@ class SchoolDays:
     """Counts school days: in the holidays silence is no news."""
 
     def __init__(self, today: date) -> None:
-        self._today = today
+        self._today = today.toordinal()
         self._until = [0]
         for back in range(CALENDAR_DAYS):
             day = today - timedelta(days=back)
@@ -166,24 +166,36 @@ class SchoolDays:
 
     def since(self, day: date) -> int:
         """Return how many school days came after a day, today among them."""
-        return self._until[min(CALENDAR_DAYS, max(0, (self._today - day).days))]
+        back = self._today - day.toordinal()
+        return self._until[0 if back < 0 else min(back, CALENDAR_DAYS)]
+
+
+@lru_cache(maxsize=4)
+def school_days(today: date) -> SchoolDays:
+    """Return the calendar as it looks from a day: laid out once a day, not once a page."""
+    return SchoolDays(today)
 
 
 def needs_of(box: BoxState, days: SchoolDays, newest: tuple[int, ...]) -> tuple[Need, ...]:
     """Return what a box needs, the most urgent first."""
     if box.is_revoked:
         return ()
-    found = [*_of_line(box, days), *_of_machine(box, newest), *(Need(flag) for flag in box.flags)]
-    return tuple(sorted(found, key=lambda need: need.urgency)) if found else ()
+    found = [*_of_line(box, days), *_of_machine(box, newest), *map(Need, box.flags)]
+    return tuple(sorted(found, key=_urgency)) if len(found) > 1 else tuple(found)
+
+
+def _urgency(need: Need) -> int:
+    return _URGENCY[need.name]
 
 
 def _of_line(box: BoxState, days: SchoolDays) -> Iterable[Need]:
-    silent = days.since(box.last_contact_at.date())
+    silent = days.since(box.last_contact_at)
+    remarks = box.remarks  # nearly always none
     if not box.is_approved:
         yield Need("waiting")
-    if {"fork", "epoch"} & set(box.remarks):
+    if remarks and ("fork" in remarks or "epoch" in remarks):
         yield Need("copied")
-    if not box.batches and days.since(box.enrolled_at.date()) >= FIRST_BATCH_DAYS:
+    if not box.batches and days.since(box.enrolled_at) >= FIRST_BATCH_DAYS:
         yield Need("never")
     elif silent >= SILENT_DAYS:
         yield Need("silent", silent)
@@ -191,7 +203,7 @@ def _of_line(box: BoxState, days: SchoolDays) -> Iterable[Need]:
         yield Need("quiet", silent)
     if box.missing:
         yield Need("missing", box.missing)
-    elif {"gap", "chain"} & set(box.remarks):
+    elif remarks and ("gap" in remarks or "chain" in remarks):
         yield Need("order")
 
 
@@ -219,7 +231,7 @@ def newest_version(boxes: Iterable[BoxState]) -> tuple[int, ...]:
 def ranked(boxes: Sequence[BoxState], today: date) -> list[tuple[BoxState, tuple[Need, ...]]]:
     """Return the boxes that need somebody, in the order in which to go. Boxes alike in need stand in the
     order of their names: nothing about their lessons decides."""
-    days, newest = SchoolDays(today), newest_version(boxes)
+    days, newest = school_days(today), newest_version(boxes)
     needing = [(box, needs) for box in boxes if (needs := needs_of(box, days, newest))]
     return sorted(needing, key=lambda one: (one[1][0].urgency, -one[1][0].count, one[0].label))
 

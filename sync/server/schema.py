@@ -141,6 +141,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("r006_move", move_tables.FORWARD, move_tables.BACK),
     Migration("r007_desk", desk_tables.FORWARD, desk_tables.BACK),
     Migration("r008_national_days", nation_tables.DAYS_FORWARD, nation_tables.DAYS_BACK),
+    Migration("r009_national_sums", nation_tables.SUMS_FORWARD, nation_tables.SUMS_BACK),
 )
 
 _RECORD = "CREATE TABLE region_migration (name TEXT PRIMARY KEY, applied_at TEXT NOT NULL) {strict}"

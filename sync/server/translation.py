@@ -6,7 +6,8 @@ be forgotten. English sentences are the message ids. Keeps out: HTTP.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Speaker:
     def __init__(self, language: str, catalogue: NullTranslations) -> None:
         self.language = language
         self._catalogue = catalogue
+        self._locale = Locale.parse(language)
 
     def say(self, sentence: str, **params: object) -> str:
         """Return the sentence in this language, its named parameters filled in."""
@@ -47,23 +49,44 @@ class Speaker:
         )
 
     def number(self, value: int) -> str:
-        return format_decimal(value, locale=self.language)
+        return _number(value, self._locale)
 
     def day(self, value: date) -> str:
-        return format_date(value, "medium", locale=self.language)
+        return _day(value, self._locale)
 
     def month(self, value: date) -> str:
-        return format_skeleton("yMMMM", value, locale=self.language)
+        return format_skeleton("yMMMM", value, locale=self._locale)
 
     def share(self, value: float) -> str:
         """Return a share in per cent; below ten with one place, where it still matters."""
-        form = Locale.parse(self.language).percent_formats[None].pattern
+        form = self._locale.percent_formats[None].pattern
         is_small = 0 < value < 0.0995
-        return format_percent(value, form.replace("#,##0", "0.0") if is_small else form, locale=self.language)
+        return format_percent(value, form.replace("#,##0", "0.0") if is_small else form, locale=self._locale)
 
     def moment(self, value: datetime) -> str:
         local = value.astimezone(KAZAKHSTAN)
-        return f"{self.day(local)}, {format_time(local, 'short', locale=self.language)}"
+        minute = local.time().replace(second=0, microsecond=0)
+        return f"{self.day(local.date())}, {_clock(minute, self._locale)}"
+
+
+# A page of boxes writes some hundred numbers and days, most of them the same: what Babel does for one takes
+# longer than a row of a table.
+_KEPT = 4096
+
+
+@lru_cache(maxsize=_KEPT)
+def _number(value: int, locale: Locale) -> str:
+    return format_decimal(value, locale=locale)
+
+
+@lru_cache(maxsize=_KEPT)
+def _day(value: date, locale: Locale) -> str:
+    return format_date(value, "medium", locale=locale)
+
+
+@lru_cache(maxsize=_KEPT)
+def _clock(value: time, locale: Locale) -> str:
+    return format_time(value, "short", locale=locale)
 
 
 def load_speakers(folder: Path | None = None) -> dict[str, Speaker]:

@@ -90,7 +90,11 @@ def language() -> str:
 
 
 def speaker() -> Speaker:
-    return door().speakers[language()]
+    """Return the reader's language; looked up once a request, for a page asks it for every sentence."""
+    if "speaker" not in g:
+        g.speaker = door().speakers[language()]
+    found: Speaker = g.speaker
+    return found
 
 
 def keep_language(response: Response) -> Response:

@@ -4,11 +4,12 @@ The part `region-pages`. The rollups are generated as `sync/server/rollups` woul
 and the HTTP server are real, and the readers share the machine and the process with them.
 """
 
+import hashlib
 import random
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,8 +18,14 @@ from pathlib import Path
 
 import urllib3
 
+from sync.envelope import REGION_ID_BYTES
+from sync.keys import SigningKey
+from sync.nation import CELLS, GRADES
+from sync.parcel import ALIAS_BYTES, Statement, digest_of, sign_statement
 from sync.server import rollups
 from sync.server.equity import MEASURES, VECTORS, effective_part
+from sync.server.identity import NATION
+from sync.server.nation_tables import SUMS_FORWARD
 from sync.server.store import Store, open_store
 from sync.server.web_access import LOGIN_COOKIE
 from tests.bench.figures import Measurement, Section
@@ -38,6 +45,7 @@ VISITS = 25  # of each page, by each reader
 PAGES = ("/", "/?lang=ru", "/boxes", "/boxes?show=needs&page=3", "/boxes?q=19", "/equity", "/tables")
 FILES = ("/data/boxes", "/data/told/2027-03.json", "/data/told/2027-03.csv", "/data/told/2027-03.parquet")
 SLOWEST = Must(300, at_least=False, unit="ms")
+NATION_PAGE = "/nation"
 NONE_SILENT = Must(0, at_least=False, unit="answers")
 
 # How the rows of a year lie: by language, by kind of school, by part.
@@ -68,8 +76,18 @@ def judge_region_pages(rounds: int) -> tuple[Section, list[Judged]]:
             with closing(open_store(region.region.database)) as store:
                 events = fill(store)
             say(f"{name}: rollups of {events:,} events of {BOXES:,} boxes")
-            slowest = measure(region, name, rounds, rows)
+            slowest = measure(region, name, (*PAGES, *FILES), rounds, rows)
             judged.append(Judged(f"the slowest page, p95, {name}", f"{slowest:.0f} ms", "", slowest, SLOWEST))
+        for name, address in (("SQLite", ""), ("PostgreSQL", server.new_database())):
+            nation = RegionSimulator(Path(folder) / f"nation on {name}", address, role=NATION)
+            nation.time = NOW
+            with nation.store() as store:
+                letters = fill_nation(store)
+            say(f"{name}: a nation with {letters:,} letters")
+            slowest = measure(nation, f"the nation on {name}", (NATION_PAGE,), rounds, rows)
+            judged.append(
+                Judged(f"the nation's page, p95, {name}", f"{slowest:.0f} ms", "", slowest, SLOWEST)
+            )
         told = restarted(region, server)
         rows.append(Measurement("answers while PostgreSQL restarts", "", (float(told.answers),)))
         rows.append(Measurement("... of them an error with a message", "", (float(told.errors),)))
@@ -77,9 +95,10 @@ def judge_region_pages(rounds: int) -> tuple[Section, list[Judged]]:
         judged.append(Judged("errors without a message", f"{told.silent}", "", silent, NONE_SILENT))
     section = Section(
         "The region's pages",
-        f"Rollups of {EVENTS:,} events in a year of {BOXES:,} boxes, generated. {READERS} readers at once\n"
-        f"over HTTP, {VISITS} visits of each page by each, in one process with the server. Then the same\n"
-        "while PostgreSQL is restarted twice.",
+        f"Rollups of {EVENTS:,} events in a year of {BOXES:,} boxes, generated; for the nation's page a\n"
+        f"school year of {REGIONS * BOXES_OF_A_REGION:,} boxes in {REGIONS} regions. {READERS} readers\n"
+        f"at once over HTTP, {VISITS} visits of each page by each, in one process with the server. Then\n"
+        "the region's pages again while PostgreSQL is restarted twice.",
         tuple(rows),
     )
     return section, judged
@@ -215,12 +234,106 @@ def add_waiting(store: Store, boxes: list[int], events: int) -> int:
     return each * len(places)
 
 
+# The nation --------------------------------------------------------------------------------------
+
+REGIONS = 20
+BOXES_OF_A_REGION = 350
+SCHOOL_WEEKS = 34
+
+
+def fill_nation(store: Store) -> int:
+    """Write what a school year of seven thousand boxes leaves at the nation; return how many letters."""
+    mondays = [NOW.date() - timedelta(weeks=back, days=NOW.weekday()) for back in range(SCHOOL_WEEKS, 0, -1)]
+    with store.transaction():
+        regions = add_regions(store)
+        letters = [letter for region in regions for letter in letters_of(region, mondays)]
+        columns = ("box_id", "sha256", "alias", "stratum", "size_class", "day", "received_at", "state")
+        store.db.copy_rows("national_letter", columns, letters)
+        add_national_counts(store, regions, mondays)
+        add_statements(store, regions, letters)
+        for statement in SUMS_FORWARD:  # as the migration does it
+            if statement.startswith("INSERT"):
+                store.db.execute(statement)
+    return len(letters)
+
+
+def add_regions(store: Store) -> list[int]:
+    at = NOW.isoformat()
+    for number in range(REGIONS):
+        device = SigningKey.from_seed(bytes([number]) * 32)
+        store.add_box(f"R-{number:02}", device.kid, device.public, bytes([number]) * 32, "0.1.0", NOW)
+        store.db.execute(
+            "UPDATE box SET school = ?, approved_at = ? WHERE label = ?",
+            (f"Өңір {number}", at, f"R-{number:02}"),
+        )
+    return [box for (box,) in store.db.rows("SELECT id FROM box ORDER BY id")]
+
+
+# region, hash, alias, stratum, size class, day, moment, state
+Letter = tuple[int, bytes, bytes, str, str, str, str, str]
+
+
+def letters_of(region: int, mondays: list[date]) -> Iterator[Letter]:
+    """A letter of each box in each week, counted long ago."""
+    kinds = list(STRATA)
+    for at, monday in enumerate(mondays):
+        for box in range(BOXES_OF_A_REGION):
+            alias = hashlib.sha256(f"{region} {box}".encode()).digest()[:ALIAS_BYTES]
+            day = (monday + timedelta(days=7 + box % 5)).isoformat()
+            sha256 = hashlib.sha256(f"{region} {box} {at}".encode()).digest()
+            yield (region, sha256, alias, *kinds[box % len(kinds)], day, f"{day}T20:00:00+00:00", "counted")
+
+
+def add_national_counts(store: Store, regions: list[int], mondays: list[date]) -> None:
+    store.db.copy_rows(
+        "national_count",
+        ("box_id", "stratum", "size_class", "week", "grade", "cell", "total", "draws"),
+        (
+            (region, *kind, monday.isoformat(), grade, cell, 900, BOXES_OF_A_REGION // len(STRATA))
+            for region in regions
+            for kind in STRATA
+            for monday in mondays
+            for grade in range(GRADES)
+            for cell in CELLS
+        ),
+    )
+
+
+def add_statements(store: Store, regions: list[int], letters: list[Letter]) -> None:
+    """Each region stated every day, and both agree."""
+    by_day: dict[tuple[int, str], list[bytes]] = {}
+    for region, sha256, _alias, _stratum, _size, day, *_ in letters:
+        by_day.setdefault((region, day), []).append(sha256)
+    device = SigningKey.from_seed(bytes(32))
+    for at, (region, day) in enumerate(sorted(by_day)):
+        held = by_day[region, day]
+        account = Statement(
+            bytes(REGION_ID_BYTES),
+            date.fromisoformat(day),
+            70,
+            70,
+            7_000,
+            0,
+            len(held),
+            digest=digest_of(held),
+            all_batches=70 * at,
+            all_events=7_000 * at,
+            all_letters=70 * at,
+        )
+        store.db.execute(
+            "INSERT INTO national_statement (box_id, day, signer, document, agreed) VALUES (?, ?, ?, ?, ?)",
+            (region, day, device.public, sign_statement(account, device), len(held)),
+        )
+
+
 # Readers -------------------------------------------------------------------------------------------
 
 
-def measure(region: RegionSimulator, name: str, rounds: int, rows: list[Measurement]) -> float:
-    """Visit everything; return the 95th percentile of the slowest page."""
-    times: dict[str, list[float]] = {path: [] for path in (*PAGES, *FILES)}
+def measure(
+    region: RegionSimulator, name: str, paths: Iterable[str], rounds: int, rows: list[Measurement]
+) -> float:
+    """Visit everything; return the 95th percentile of the slowest page (files are only written down)."""
+    times: dict[str, list[float]] = {path: [] for path in paths}
     with region.serve() as url, ThreadPoolExecutor(READERS) as readers:
         cookie = cookie_of(region)
         for _ in range(rounds):
@@ -229,7 +342,7 @@ def measure(region: RegionSimulator, name: str, rounds: int, rows: list[Measurem
                     times[path] += taken
     found = {path: percentile(taken, 0.95) * 1000 for path, taken in times.items()}
     rows += [Measurement(f"{name}: {path}, p95", "ms", (found[path],)) for path in found]
-    return max(found[path] for path in PAGES)
+    return max(found[path] for path in found if path not in FILES)
 
 
 def visits(url: str, cookie: str) -> list[float]:
