@@ -8,11 +8,11 @@ is then said.
 import re
 
 from appliance import numerals
-from appliance.requests_read import ANSWER_STEMS, FORM_STEMS, as_heard, heard
+from appliance.requests_read import as_heard, heard, names_answer, names_form
 
 # "What does the word equation mean?" fits; a task told in other words does not.
 MOST_WORDS = 9
-_MEANING = as_heard(
+_MEANING = (
     r"\bwhat (?:does|do|is meant)\b.{1,40}\bmean|\bwhat (?:is|are) (?:a|an|the rule|the word)\b"
     r"|\bdefinition\b"
     r"|\b(?:explain|remind me of) (?:the )?(?:rule|word|term)|\bchto (?:takoe|znachit|oznachaet|znachat)\b"
@@ -28,6 +28,6 @@ def is_concept(text: str) -> bool:
     words = plain.split()
     if not words or len(words) > MOST_WORDS or numerals.mentions(text, is_kazakh=True):
         return False
-    if re.search(r"\d", text) or ANSWER_STEMS.search(plain) or FORM_STEMS.search(plain):
+    if re.search(r"\d", text) or names_answer(plain) or names_form(plain):
         return False
-    return _MEANING.search(plain) is not None
+    return as_heard(_MEANING).search(plain) is not None

@@ -1,35 +1,31 @@
-"""Tell the network where the box is: `sandyq-1a2b.local` and an `_http._tcp` service by multicast DNS.
+"""Where the box is in its network, and that the network is told (`announcement`).
 
-A box keeps its name from its first start (`box.json`). Where another device answers to that name the box
-takes the next one, and its page says which. A school network may swallow multicast, a phone may not
-understand it, a laptop may have no network at all: then the box runs on and the teacher's page shows its
-address.
+A box keeps its name from its first start (`box.json`), and its page says which it is. A school network may
+swallow multicast, a phone may not understand it, a laptop may have no network at all: then the box runs on
+and the teacher's page shows its address.
 """
 
 import ipaddress
 import json
-import logging
 import re
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import zeroconf
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from appliance.announcement import Announcement
 
-SERVICE_TYPE = "_http._tcp.local."
 # A machine that had no first start of its own, such as a demonstration.
 PLAIN_NAME = "sandyq"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
-# How long a device on the network may take to say that a name is its own; a phone's radio sleeps in between.
-PROBE_MILLISECONDS = 1500
-# After so many boxes of one name in one network the last one has none; people use addresses there anyway.
-MOST_NAMES = 9
 # A cable is plugged in, the school's address server hands out another address, the hotspot is opened.
 LOOK_SECONDS = 5.0
+# The box starts with a class that waits: its first pages go before the library that announces it.
+HEAD_START_SECONDS = 1.0
 STOP_SECONDS = 0.5
 # Two networks are joined into one and with them two boxes; that is rare and may wait.
 LOOKS_A_PROBE = 12
@@ -42,68 +38,6 @@ def box_name(home: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return PLAIN_NAME
     return name if isinstance(name, str) and NAME.fullmatch(name) else PLAIN_NAME
-
-
-class Announcement:
-    """The box's entry in the network's address book, as long as it is open."""
-
-    def __init__(
-        self, name: str, addresses: Sequence[str], port: int, *, interfaces: Sequence[str] | None = None
-    ) -> None:
-        self._name = name
-        self._addresses = list(addresses)
-        self._port = port
-        self._interfaces = interfaces
-        self._zeroconf: zeroconf.Zeroconf | None = None
-        self.host: str | None = None  # the name that the network knows, without the last dot
-
-    def open(self) -> bool:
-        """Announce; return whether the network let us. Never raises: lessons go on."""
-        try:
-            # By address: on the box's own Wi-Fi there is no way out that would name a port.
-            opened = zeroconf.Zeroconf(interfaces=list(self._interfaces or self._addresses))
-            self._zeroconf = opened
-            host = self._free_name(opened)
-            if host is None:
-                log.warning("every name like %s is taken in this network; use the box's address", self._name)
-                self.close()
-                return False
-            opened.register_service(self._service(host), allow_name_change=True)
-        except (OSError, zeroconf.Error, TimeoutError) as error:
-            log.warning("the network does not carry announcements (%s); use the box's address", error)
-            self.close()
-            return False
-        self.host = f"{host}.local"
-        log.info("found in the network as %s", self.host)
-        return True
-
-    def close(self) -> None:
-        self.host = None
-        opened, self._zeroconf = self._zeroconf, None
-        if opened is not None:
-            opened.close()
-
-    def must_yield(self) -> bool:
-        """Say whether another device answers to our name and keeps it: of two the lower address does."""
-        if self._zeroconf is None or self.host is None:
-            return False
-        others = _others(self._zeroconf, self.host.removesuffix(".local"), self._addresses)
-        ours = map(ipaddress.IPv4Address, self._addresses)
-        return bool(others) and min(others) < min(ours)
-
-    def _free_name(self, opened: zeroconf.Zeroconf) -> str | None:
-        names = [self._name, *(f"{self._name}-{number}" for number in range(2, MOST_NAMES + 1))]
-        return next((name for name in names if not _others(opened, name, self._addresses)), None)
-
-    def _service(self, host: str) -> zeroconf.ServiceInfo:
-        return zeroconf.ServiceInfo(
-            SERVICE_TYPE,
-            f"{host}.{SERVICE_TYPE}",
-            port=self._port,
-            addresses=[socket.inet_aton(address) for address in self._addresses],
-            properties={"path": "/"},
-            server=f"{host}.local.",
-        )
 
 
 class Presence:
@@ -142,6 +76,8 @@ class Presence:
 
     def _keep(self) -> None:
         looks = 0
+        if self._ended.wait(HEAD_START_SECONDS):
+            return
         self._announce()
         while not self._ended.wait(LOOK_SECONDS):
             looks += 1
@@ -155,6 +91,8 @@ class Presence:
     def _announce(self) -> None:
         self._announce_no_more()
         if self.addresses and not self._ended.is_set():
+            from appliance.announcement import Announcement  # slow; a box of its own machine never needs it
+
             self._announcement = Announcement(self._name, self.addresses, self._port)
             self._announcement.open()
 
@@ -177,13 +115,3 @@ def lan_addresses() -> list[str]:
         for address in found
         if not ipaddress.ip_address(address).is_loopback and not ipaddress.ip_address(address).is_link_local
     )
-
-
-def _others(opened: zeroconf.Zeroconf, name: str, ours: Sequence[str]) -> list[ipaddress.IPv4Address]:
-    """Return the addresses, beside ours, of devices that answer to the name."""
-    asked = zeroconf.AddressResolverIPv4(  # type: ignore[attr-defined]  # public, not listed
-        f"{name}.local."
-    )
-    asked.request(opened, PROBE_MILLISECONDS)
-    found = (ipaddress.IPv4Address(str(address)) for address in asked.parsed_addresses())
-    return [address for address in found if str(address) not in ours]

@@ -5,6 +5,7 @@ teacher who looks in vain loses a minute. It judges nobody and scores nothing; i
 """
 
 import re
+from functools import cache
 
 from appliance.folding import fold, sound
 
@@ -43,14 +44,16 @@ _PERSON = """
 def wish_of(text: str) -> str | None:
     """Return DISTRESS, PERSON, or None when the tutor may answer."""
     words = [sound(word) for word in re.findall(r"[^\W_]+(?:['’ʼ`][^\W_]+)?", fold(text).text)]
-    if _is_said(_DISTRESS_PHRASES, words):
+    if _is_said(_phrases(_DISTRESS), words):
         return DISTRESS
-    return PERSON if _is_said(_PERSON_PHRASES, words) else None
+    return PERSON if _is_said(_phrases(_PERSON), words) else None
 
 
 Choice = tuple[tuple[str, bool], ...]  # how it sounds, and whether it may go on
 
 
+# Made when the first message comes, not when the box starts.
+@cache
 def _phrases(lines: str) -> list[tuple[Choice, ...]]:
     texts = re.split(r"\n|(?<!\[)\|(?![^\[]*\])", lines)
     return [tuple(map(_choice, re.findall(r"\[[^\]]*\]|\S+", text))) for text in texts if text.strip()]
@@ -80,7 +83,3 @@ def _follows(phrase: tuple[Choice, ...], words: list[str], between: int) -> bool
 
 def _is_one_of(choice: Choice, word: str) -> bool:
     return any(said and (word.startswith(said) if goes_on else word == said) for said, goes_on in choice)
-
-
-_DISTRESS_PHRASES = _phrases(_DISTRESS)
-_PERSON_PHRASES = _phrases(_PERSON)

@@ -4,17 +4,14 @@ English sentences are the keys; the catalogues are plain `.po` files, read at st
 compile step that somebody can forget. A fourth language is a fourth file.
 """
 
-import io
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from babel import negotiate_locale
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
-from babel.support import NullTranslations, Translations
 
+from appliance.catalogue import UNCHANGED, Catalogue, read_catalogue
 from appliance.errors import N_
 
 FOLDER = Path(__file__).parent / "translations"
@@ -34,16 +31,12 @@ def languages() -> dict[str, str]:
 
 
 @lru_cache(maxsize=8)
-def translations(code: str) -> NullTranslations:
+def translations(code: str) -> Catalogue:
     """Return the catalogue of a language; English is the catalogue that changes nothing."""
     path = FOLDER / code / "LC_MESSAGES" / "messages.po"
     if code == SOURCE_LANGUAGE or not path.is_file():
-        return NullTranslations()
-    compiled = io.BytesIO()
-    with path.open("rb") as source:
-        write_mo(compiled, read_po(source, locale=code))
-    compiled.seek(0)
-    return Translations(compiled)
+        return UNCHANGED
+    return read_catalogue(path.read_text("utf-8"))
 
 
 def choose(wishes: Iterable[str | None], default: str) -> str:

@@ -7,7 +7,8 @@ are few enough for a rule. Written for a box that must notice a number, not for 
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 from appliance.folding import is_mixed, is_one_off, look, sound
 
@@ -112,15 +113,16 @@ def find(word: str, *, is_kazakh: bool, exact: bool = False) -> NumberWord | Non
     `exact` takes no misspelling. "он" is ten in Kazakh and "he" in Russian, so alone it counts only in a
     Kazakh text.
     """
+    tables = _tables()
     squeezed = re.sub(r"(.)\1{2,}", r"\1", word)
     for tried in {word, squeezed}:
-        found = _BY_WORD.get(tried) or _kazakh(tried)
+        found = tables.by_word.get(tried) or _kazakh(tried)
         if found is None:
-            found = _BY_SOUND.get(sound(tried))
+            found = tables.by_sound.get(sound(tried))
         if found is None and is_mixed(tried):
-            found = _BY_LOOK.get(look(tried))
+            found = tables.by_look.get(look(tried))
         if found is None and len(tried) > 2 and tried != "net":
-            turned = _BY_WORD.get(tried[::-1]) or _kazakh(tried[::-1])
+            turned = tables.by_word.get(tried[::-1]) or _kazakh(tried[::-1])
             found = NumberWord(turned.value, "backwards") if turned else None
         if found is None and not exact and len(tried) >= SHORTEST_MISSPELT:
             found = _misspelt(sound(tried))
@@ -133,8 +135,9 @@ def _misspelt(heard: str) -> NumberWord | None:
     """Find a long number word with one letter wrong: a model that is asked to misspell does."""
     if heard in _NO_MISSPELLINGS:
         return None
+    by_gap = _tables().by_gap
     for place in range(len(heard) + 1):
-        found = _BY_GAP.get(heard[:place] + heard[place + 1 :])
+        found = by_gap.get(heard[:place] + heard[place + 1 :])
         if found is not None and is_one_off(heard, found[0]):
             return found[1]
     return None
@@ -146,7 +149,7 @@ def _kazakh(word: str) -> NumberWord | None:
         return None
     if word.isascii():
         return _kazakh_heard(sound(word))
-    for stem, value in _KK_HEARD.items():
+    for stem, value in _tables().kazakh.items():
         if not word.startswith(stem):
             continue
         ending = word[len(stem) :]
@@ -158,7 +161,7 @@ def _kazakh(word: str) -> NumberWord | None:
 
 
 def _kazakh_heard(heard: str) -> NumberWord | None:
-    for stem, value in _KK_BY_SOUND.items():
+    for stem, value in _tables().kazakh_by_sound.items():
         if heard.startswith(stem):
             ending = heard[len(stem) :]
             if re.fullmatch(r"[ndt][ae]n", ending):
@@ -198,21 +201,41 @@ def _forms() -> dict[str, NumberWord]:
     return forms
 
 
-_BY_WORD = _forms()
-_KK_HEARD = {
-    **_KK,
-    **_KK_STEMS,
-    **{w.translate(str.maketrans("әғқңөұүһі", "агкноуухи")): v for w, v in _KK.items()},
-}
-# Two letters are too few to be heard ("on", "us"), and "sta" is no word anybody says alone.
-_BY_SOUND = {sound(word): found for word, found in _BY_WORD.items() if len(sound(word)) > 2 and word != "ста"}
-_BY_LOOK = {look(word): found for word, found in _BY_WORD.items()}
-# Short stems would hear numbers in English words: "on", "bes-t", "us-e".
-_KK_BY_SOUND = {sound(word): value for word, value in _KK.items() if len(word) > 3}
-# Each long word under all its forms with one letter left out.
-_BY_GAP = {
-    gap: (heard, found)
-    for heard, found in _BY_SOUND.items()
-    if len(heard) >= SHORTEST_MISSPELT - 1 and found.role in ("number", "scale")
-    for gap in (heard, *(heard[:place] + heard[place + 1 :] for place in range(len(heard))))
-}
+class _Tables(NamedTuple):
+    """All forms, as they are written, sound and look."""
+
+    by_word: dict[str, NumberWord]
+    by_sound: dict[str, NumberWord]
+    by_look: dict[str, NumberWord]
+    by_gap: dict[str, tuple[str, NumberWord]]
+    kazakh: dict[str, int]
+    kazakh_by_sound: dict[str, int]
+
+
+# Made when the first number is looked for, not when the box starts.
+@cache
+def _tables() -> _Tables:
+    by_word = _forms()
+    # Two letters are too few to be heard ("on", "us"), and "sta" is no word anybody says alone.
+    by_sound = {
+        sound(word): found for word, found in by_word.items() if len(sound(word)) > 2 and word != "ста"
+    }
+    return _Tables(
+        by_word=by_word,
+        by_sound=by_sound,
+        by_look={look(word): found for word, found in by_word.items()},
+        # Each long word under all its forms with one letter left out.
+        by_gap={
+            gap: (heard, found)
+            for heard, found in by_sound.items()
+            if len(heard) >= SHORTEST_MISSPELT - 1 and found.role in ("number", "scale")
+            for gap in (heard, *(heard[:place] + heard[place + 1 :] for place in range(len(heard))))
+        },
+        kazakh={
+            **_KK,
+            **_KK_STEMS,
+            **{w.translate(str.maketrans("әғқңөұүһі", "агкноуухи")): v for w, v in _KK.items()},
+        },
+        # Short stems would hear numbers in English words: "on", "bes-t", "us-e".
+        kazakh_by_sound={sound(word): value for word, value in _KK.items() if len(word) > 3},
+    )

@@ -8,6 +8,7 @@ said (`hints`) and the reading of answers (`gate`).
 """
 
 import re
+from functools import cache
 
 from appliance import numerals
 from appliance.folding import fold, sound
@@ -21,6 +22,9 @@ STATEMENT_WORDS = 5
 ASK_WORDS = 7
 
 
+# The lists are made into patterns when the first message comes: that takes longer than a page, and a box
+# that starts should show pages.
+@cache
 def as_heard(pattern: str) -> re.Pattern[str]:
     """Compile a pattern in Latin letters for words as they sound: "what" is heard as "uhat"."""
     heard_letters = re.sub(r"(?<!\\)[wyqx]", lambda letter: sound(letter[0]), pattern)
@@ -38,7 +42,7 @@ _ASKS = """
     беруің айт| айтш айтса айтып айтың жаз| жазш жазып жазса көрсет керек жібер сыбырла аташ ата|
 """
 # These are about the learner's own work, not about the answer.
-_OWN = as_heard(
+_OWN = (
     r"\b(?:how (?:do|can|could|should|would|to|did)|kak (?:mne )?(?:naiti|poluchit|prishl?i|nachat|proverit)"
     r"|kalai (?:tab|shigar|kel|bast|teks)\w*)\b"
 )
@@ -128,17 +132,18 @@ _WORKS = """
     менің ойлаймын ойымша көбейт қос| қосу қостым қосамыз қосып азайт бөлу| бөлдім бөлеміз амал анықтама
     шатас білмей білмедім тұрып-қал бірлік бөлшек
 """
-_IT_IS = as_heard(
-    r"\b(?:it|answer|number|result|eto|ono|otvet\w*|chislo\w*|ol|jaua[pb]\w*|san\w*|is|does)\b|\?"
+_IT_IS = r"\b(?:it|answer|number|result|eto|ono|otvet\w*|chislo\w*|ol|jaua[pb]\w*|san\w*|is|does)\b|\?"
+_ASKS_WHY = (
+    r"\b(?:what|why|how|where|which|chto|pochemu|kak|gde|zachem|kakoi|kakoe"
+    r"|ne|nege|kalai|kaida|kaisi|kandai|endi)\b"
 )
-_ASKS_WHY = as_heard(
-    r"\b(?:what|why|how|where|which|chto|pochemu|kak|gde|zachem|kakoi|kakoe|ne|nege|kalai|kaida|kaisi|kandai|endi)\b"
-)
-_GUESSES = as_heard(
-    r"\b(?:is|it|isnt|maybe|mb|eto|ono|mojet|navernoe|ol|ma|me|ba|be|pa|pe|shigar|munkin|right|correct|verno|pravilno|duris|true|or|ili|alde|nemese)\b|\?"
+_GUESSES = (
+    r"\b(?:is|it|isnt|maybe|mb|eto|ono|mojet|navernoe|ol|ma|me|ba|be|pa|pe|shigar|munkin|right|correct"
+    r"|verno|pravilno|duris|true|or|ili|alde|nemese)\b|\?"
 )
 
 
+@cache
 def _pattern(stems: str) -> re.Pattern[str]:
     parts = []
     for stem in dict.fromkeys(stems.split()):
@@ -149,9 +154,7 @@ def _pattern(stems: str) -> re.Pattern[str]:
     return re.compile(r"\b(?:" + "|".join(parts) + ")")
 
 
-FORM_STEMS, _ORDER, _RULE, _COMPARE, _WORK = map(_pattern, (_FORMS, _ORDERS, _RULES, _COMPARES, _WORKS))
-ANSWER_STEMS, _ASK = _pattern(_ANSWERS), _pattern(_ASKS)
-_QUESTION = as_heard(
+_QUESTION = (
     r"\b(?:what|whats|kakoi|kakov|kakoe|chemu|kandai|kansha|neshe|ne)\b(?: \w+){0,3}? "
     r"(?:answer|result|solution|otvet|rezultat|reshenie|jauab|jauap|natije)"
     r"|\b(?:answer|result|otvet|rezultat|jauab|jauap|natije)\w* (?:kandai|kansha|neshe|ne|kakoi|what)\b"
@@ -167,25 +170,35 @@ _SUM = re.compile(r"\d\s*[+×*·:÷/=−]\s*\d|=\s*\$?\d")
 def find_request(text: str, *, is_number: bool = True) -> str | None:
     """Return what a message asks for, if it is the answer in whatever form, or None: it asks for help."""
     plain = heard(text)
-    for kind, pattern in ((FORM, FORM_STEMS), (RULES, _RULE)):
+    for kind, pattern in ((FORM, _pattern(_FORMS)), (RULES, _pattern(_RULES))):
         if pattern.search(plain):
             return kind
-    without_how = _OWN.sub(" ", plain)
+    without_how = as_heard(_OWN).sub(" ", plain)
     is_how = without_how != plain
-    if _QUESTION.search(plain) or (_ORDER.search(plain) and not is_how):
+    if as_heard(_QUESTION).search(plain) or (_pattern(_ORDERS).search(plain) and not is_how):
         return ANSWER
     if not is_how and _asks_for_answer(plain):
         return ANSWER
-    if _COMPARE.search(plain) and _IT_IS.search(plain + (" ?" if "?" in text else "")):
+    if _pattern(_COMPARES).search(plain) and as_heard(_IT_IS).search(plain + (" ?" if "?" in text else "")):
         return HALVING
     if is_number and _is_guess(text, plain):
         return GUESS
-    return None if _WORK.search(plain) or _SUM.search(text) or _is_statement(text) else UNCLEAR
+    return None if _pattern(_WORKS).search(plain) or _SUM.search(text) or _is_statement(text) else UNCLEAR
 
 
 def _is_statement(text: str) -> bool:
     """Return whether a message says something about numbers and asks for nothing."""
     return "?" not in text and len(text.split()) >= STATEMENT_WORDS and re.search(r"\d", text) is not None
+
+
+def names_answer(plain: str) -> bool:
+    """Return whether a row of words as they sound speaks of an answer."""
+    return _pattern(_ANSWERS).search(plain) is not None
+
+
+def names_form(plain: str) -> bool:
+    """Return whether it speaks of a form in which an answer might be hidden."""
+    return _pattern(_FORMS).search(plain) is not None
 
 
 def heard(text: str) -> str:
@@ -195,10 +208,8 @@ def heard(text: str) -> str:
 
 def _asks_for_answer(plain: str) -> bool:
     words = plain.split()
-    answers = [
-        place for place, word in enumerate(words) if ANSWER_STEMS.match(word) and not _is_own(words, place)
-    ]
-    asks = [place for place, word in enumerate(words) if _ASK.match(word)]
+    answers = [place for place, word in enumerate(words) if names_answer(word) and not _is_own(words, place)]
+    asks = [place for place, word in enumerate(words) if _pattern(_ASKS).match(word)]
     return any(abs(one - other) <= ASK_WORDS for one in answers for other in asks)
 
 
@@ -218,6 +229,6 @@ def _is_guess(text: str, plain: str) -> bool:
     return (
         has_number
         and len(words) <= GUESS_WORDS
-        and not _ASKS_WHY.search(plain)
-        and _GUESSES.search(plain + (" ?" if "?" in text else "")) is not None
+        and not as_heard(_ASKS_WHY).search(plain)
+        and as_heard(_GUESSES).search(plain + (" ?" if "?" in text else "")) is not None
     )

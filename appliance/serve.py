@@ -4,6 +4,7 @@ A door: it reads settings and builds objects, and stops them in the right order 
 """
 
 import ctypes
+import gc
 import ipaddress
 import logging
 import os
@@ -96,6 +97,9 @@ def serve_web(settings: Settings) -> None:
             raise PortTaken(port=settings.web.port) from error
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
+        # From here on only what pages leave behind is looked through, not the whole program.
+        gc.freeze()
+        gc.enable()
         house.start()
         closing = threading.Event()
         threading.Thread(target=_give_back_memory, args=(closing,), name="memory", daemon=True).start()
@@ -152,7 +156,7 @@ class _House:
         self._presence.close()
 
     def _classroom(self) -> Callable[..., Iterable[bytes]]:
-        database.prepare(self._settings.sync.database_path)
+        """Build the pages on a database that is good and at the newest schema."""
         _finish_deletions(self._settings)
         _finish_set_up(self._settings)
         self._services = _services(self._settings, self._presence)
@@ -177,13 +181,14 @@ class _House:
         marks = set(offer.marks) | deleted_marks.read_at_home(self._settings.home)
         # The teacher saw its day on the page: also an old one is better than none.
         restore.exchange(self._settings, offer.found, Wish(replaces_classes=True, takes_old=True), marks)
+        database.prepare(self._settings.sync.database_path)
         self._app = self._classroom()
         if self._services is not None:
             self._services.assistant.start()
 
 
 def _is_database_good(settings: Settings) -> bool:
-    """A quick look; what the daily full check has found counts as well."""
+    """Look quickly, and bring it to the newest schema; what the daily full check has found counts as well."""
     path = settings.sync.database_path
     if soundness.is_damage_noted(settings.home) or soundness.is_damaged(path):
         return False
@@ -229,6 +234,8 @@ def _services(settings: Settings, presence: discovery.Presence) -> Services:
     path = settings.sync.database_path
     # A server that stands in knows no fairness: it gets no more than it can write, the line stays here.
     ahead = 0 if settings.engine.url else ASKED_AHEAD
+    # Proving the model's card takes a process of its own, so it is asked once.
+    model_languages = _model_languages(settings)
     return Services(
         home=settings.home,
         database=path,
@@ -239,7 +246,7 @@ def _services(settings: Settings, presence: discovery.Presence) -> Services:
             board,
             guard,
             in_flight=settings.engine.sequences + ahead,
-            model_languages=_model_languages(settings),
+            model_languages=model_languages,
         ),
         board=board,
         guard=guard,
@@ -247,7 +254,7 @@ def _services(settings: Settings, presence: discovery.Presence) -> Services:
         port=settings.web.port,
         has_portal=settings.web.portal,
         replays=Replays(client),
-        model_languages=_model_languages(settings),
+        model_languages=model_languages,
     )
 
 

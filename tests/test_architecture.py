@@ -21,7 +21,7 @@ MAY_IMPORT = {
 FENCES = {
     "flask": r"appliance/(app|web/\w+)\.py|models/server\.py|sync/server/\w+\.py",
     "llama_cpp": r"models/engine\.py",
-    "zeroconf": r"appliance/discovery\.py",
+    "zeroconf": r"appliance/announcement\.py",
     "psutil": r"appliance/(health|discovery)\.py|provisioning/hardware\.py|models/fit\.py",
     "duckdb": r"sync/server/parquet\.py",
     "psycopg": r"sync/server/postgres_database\.py",
@@ -37,6 +37,7 @@ PURE = (
     "appliance/class_list.py",
     "appliance/conduct.py",
     "appliance/oneroster.py",
+    "appliance/catalogue.py",
     "appliance/spreadsheet.py",
     "appliance/labels.py",
     "appliance/phones.py",

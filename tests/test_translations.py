@@ -3,6 +3,7 @@
 A language is a folder in appliance/translations: a fourth one is judged here without a new line.
 """
 
+import io
 import re
 import tomllib
 from collections.abc import Iterator
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.support import Translations
 from babel.util import pathmatch
 
 from appliance import languages
+from appliance.catalogue import read_catalogue
 from appliance.errors import ApplianceError
 from models.errors import ModelsError
 from provisioning.errors import ProvisioningError
@@ -182,3 +186,62 @@ def test_every_error_says_what_happened_and_what_to_do_in_every_language(error: 
 def test_no_two_errors_of_a_family_share_a_key(family: Family) -> None:
     keys = [error.key for error in errors_of(family)]
     assert len(keys) == len(set(keys))
+
+
+@every_language
+def test_our_reader_says_what_babel_and_gettext_say(code: str) -> None:
+    path = languages.FOLDER / code / "LC_MESSAGES" / "messages.po"
+    ours, compiled = read_catalogue(path.read_text("utf-8")), io.BytesIO()
+    write_mo(compiled, read(code))
+    compiled.seek(0)
+    theirs = Translations(compiled)
+    for message in entries(code):
+        if isinstance(message.id, str):
+            assert ours.gettext(message.id) == theirs.gettext(message.id)
+        else:
+            for count in range(130):
+                assert ours.ngettext(*message.id, count) == theirs.ngettext(*message.id, count)
+    assert ours.gettext("nobody says this") == "nobody says this"
+
+
+def test_a_catalogue_as_translation_tools_write_it_is_read() -> None:
+    """Long strings in pieces, escapes, contexts, old and doubtful entries, missing words."""
+    written = r"""
+#, fuzzy
+msgid ""
+msgstr ""
+"Language: xx\n"
+"Plural-Forms: nplurals=3; plural=(n%10==1 ? 0 : n<5 ? 1 : 2);\n"
+#: appliance/app.py:3
+msgid ""
+"one "
+"\"two\"\n"
+msgstr "a\tb"
+"\\n"
+#, fuzzy, python-format
+msgid "doubtful %(n)d"
+msgstr "guess"
+
+msgctxt "menu"
+msgid "open"
+msgstr "not asked for"
+msgid "empty"
+msgstr ""
+msgid "a day"
+msgid_plural "%(n)d days"
+msgstr[0] "x0"
+msgstr[1] "x1"
+msgstr[2] ""
+#~ msgid "old"
+#~ msgstr "gone"
+"""
+    catalogue = read_catalogue(written)
+    assert catalogue.gettext('one "two"\n') == "a\tb\\n"
+    assert [catalogue.gettext(same) for same in ("doubtful %(n)d", "open", "empty", "old")] == [
+        "doubtful %(n)d",
+        "open",
+        "empty",
+        "old",
+    ]
+    said = [catalogue.ngettext("a day", "%(n)d days", count) for count in (1, 3, 21, 7)]
+    assert said == ["x0", "x1", "x0", "%(n)d days"]
