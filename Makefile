@@ -41,7 +41,7 @@ run: setup
 
 .PHONY: test
 test: setup lint
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --numprocesses=2
 
 .PHONY: bench
 bench: setup

@@ -9,7 +9,7 @@ import pytest
 from tests.classroom import Browser, Classroom
 from tests.fake_engine import FakeEngine
 
-pytest_plugins = ["tests.real_model"]
+pytest_plugins = ["tests.real_model", "tests.side_by_side"]
 
 
 def pytest_unconfigure() -> None:
