@@ -16,7 +16,7 @@ from itertools import compress
 
 from sync import cbor
 from sync.anonymise import LeavingRow
-from sync.errors import BatchMalformed, BatchOversized, UnknownColumn
+from sync.errors import BatchMalformed, BatchOversized, UnknownColumn, WrongEpoch
 from sync.event import KINDS, HexPrefix, Log2, OneOf, Rule, Span, Stays, Step, Whole
 from sync.generalise import week_of
 
@@ -103,7 +103,16 @@ def read_batch(body: bytes) -> Batch:
         raise BatchMalformed from fault
     if batch.events > MAX_EVENTS:
         raise BatchOversized
+    _verify_beginning(batch)
     return batch
+
+
+def _verify_beginning(batch: Batch) -> None:
+    """An epoch begins with batch 1, event 1 and nothing before it; every batch holds an event."""
+    begins = batch.seq == 1
+    has_nothing_before = batch.previous_sha256 == NO_PREVIOUS
+    if begins != has_nothing_before or (begins and batch.lo != 1) or batch.lo < batch.seq:
+        raise WrongEpoch
 
 
 # Rows and columns -----------------------------------------------------------------

@@ -47,6 +47,7 @@ from sync.errors import (
     PolicyUnsigned,
     ReceiptForAnotherBatch,
     SyncError,
+    WrongEpoch,
     WrongRegion,
 )
 from sync.keys import (
@@ -208,8 +209,8 @@ def send_all(
         pause()
         try:
             reply = transport.send(waiting.sealed, pause)
-        except BatchFork:
-            # Another machine has used this number: what is ours from here on is in doubt.
+        except (BatchFork, WrongEpoch):
+            # Another machine has used this number, or this epoch: what is ours from here on is in doubt.
             outbox.part_ways(db, waiting)
             raise
         if waiting.id not in hear(db, device, enrolment, reply):

@@ -187,6 +187,11 @@ def verify_sender(opened: Opened, device_public: bytes) -> Batch:
     return read_batch(opened._body)
 
 
+def is_signed_with(opened: Opened, device_public: bytes) -> bool:
+    """Say whose signature it is, whatever name the envelope bears: to name the reason of a refusal."""
+    return is_signed_by(device_public, opened._signature, opened._signed)
+
+
 # The same sealing for what else lies on a stick ------------------------------------------
 
 

@@ -219,6 +219,20 @@ class ForgedSignature(RefusedEnvelope):
     hint = N_("Nothing was stored. If this repeats, someone may be pretending to be this box.")
 
 
+class EnvelopeReplayed(RefusedEnvelope):
+    key = "envelope_replayed"
+    message = N_("Another box wrote this envelope.")
+    hint = N_("Nothing was stored. If this repeats, someone may be sending again what was caught on the way.")
+    status = 403
+
+
+class EnvelopeResigned(RefusedEnvelope):
+    key = "envelope_resigned"
+    message = N_("The envelope names one box and is signed by another.")
+    hint = N_("Nothing was stored. If this repeats, revoke the box that brought it: its key is misused.")
+    status = 403
+
+
 class UnknownBox(RefusedEnvelope):
     key = "envelope_unknown_box"
     message = N_("The envelope comes from a box that is not enrolled here.")
@@ -267,6 +281,13 @@ class BatchFork(RefusedEnvelope):
     key = "batch_fork"
     message = N_("Another batch with the same number is already stored.")
     hint = N_("Nothing was overwritten. Perhaps a card was copied: make new keys on one of the two boxes.")
+    status = 409
+
+
+class WrongEpoch(RefusedEnvelope):
+    key = "batch_wrong_epoch"
+    message = N_("The numbers of this batch belong to no history of this box.")
+    hint = N_("Nothing was stored. Perhaps a card was copied: find out which of the two boxes is genuine.")
     status = 409
 
 

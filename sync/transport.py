@@ -33,6 +33,7 @@ from sync.errors import (
     SyncError,
     TokenRefused,
     TooManyCodes,
+    WrongEpoch,
 )
 from sync.reply import MAX_REPLY_BYTES
 
@@ -62,7 +63,8 @@ _NAME = {"User-Agent": "sandyq", ORDER_HEADER: ORDER_OF_DESK}
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _SPOKEN_AS: dict[str, type[SyncError]] = {
-    error.key: error for error in (BatchFork, BoxNotApproved, BoxRevoked, TokenRefused, CodeRefused)
+    error.key: error
+    for error in (BatchFork, BoxNotApproved, BoxRevoked, TokenRefused, CodeRefused, WrongEpoch)
 }
 
 

@@ -28,6 +28,7 @@ MAX_URL_LETTERS = 200
 REMARK_WORDS = {
     "fork": N_("two batches with one number: perhaps a copied card"),
     "epoch": N_("a second history: restored from a backup, or a copied card"),
+    "foreign": N_("the history of another box: a copied card that was enrolled anew"),
     "gap": N_("a batch came out of order"),
     "chain": N_("a batch does not follow from the one before"),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sync.server.inbox import REMARK_EPOCH, REMARK_FORK
+from sync.server.inbox import REMARK_EPOCH, REMARK_FOREIGN, REMARK_FORK
 from sync.server.store import Box, Place, Store
 
 MOST_LISTED = 50  # the newest; what is older is found by the box's name
@@ -64,9 +64,9 @@ def alarms(store: Store) -> list[Alarm]:
     """Return the newest signs of copied boxes; a box that was revoked is dealt with."""
     rows = store.db.rows(
         "SELECT b.label, b.school, r.remark, max(r.noted_at) AS noted FROM remark r JOIN box b"
-        " ON b.id = r.box_id WHERE r.remark IN (?, ?) AND b.revoked_at IS NULL"
+        " ON b.id = r.box_id WHERE r.remark IN (?, ?, ?) AND b.revoked_at IS NULL"
         " GROUP BY b.label, b.school, r.remark ORDER BY noted DESC, b.label LIMIT ?",
-        [REMARK_FORK, REMARK_EPOCH, MOST_LISTED],
+        [REMARK_FORK, REMARK_EPOCH, REMARK_FOREIGN, MOST_LISTED],
     )
     return [Alarm(label, school, remark, datetime.fromisoformat(at)) for label, school, remark, at in rows]
 

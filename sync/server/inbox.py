@@ -16,8 +16,19 @@ from datetime import datetime
 from enum import Enum
 
 from sync.batch import NO_PREVIOUS, Batch, Columns, unpack_columns
-from sync.envelope import NationLetter, open_envelope, recipients, verify_sender
-from sync.errors import BatchFork, BatchMalformed, BoxNotApproved, BoxRevoked, RefusedEnvelope, UnknownBox
+from sync.envelope import NationLetter, Opened, is_signed_with, open_envelope, recipients, verify_sender
+from sync.errors import (
+    BatchFork,
+    BatchMalformed,
+    BoxNotApproved,
+    BoxRevoked,
+    EnvelopeReplayed,
+    EnvelopeResigned,
+    ForgedSignature,
+    RefusedEnvelope,
+    UnknownBox,
+    WrongEpoch,
+)
 from sync.keys import RegionKeys
 from sync.receipt import Receipt, sign_receipt
 from sync.server.neighbours import Neighbours
@@ -30,18 +41,21 @@ class Verdict(Enum):
     NEW = "new"
     AGAIN = "again"
     FORK = "fork"
+    FOREIGN = "foreign"  # new, in an epoch that another box began
 
 
 REMARK_FORK = "fork"  # one number, two contents: perhaps a copied card
 REMARK_GAP = "gap"  # a batch came before the one ahead of it
 REMARK_CHAIN = "chain"  # it does not follow from the batch before it
 REMARK_EPOCH = "epoch"  # a second history of one box: restored from a backup, or a copied card
+REMARK_FOREIGN = "foreign"  # the history of another box: a copied card that was enrolled anew
 
 
-def judge(stored: LedgerRow | None, sha256: bytes) -> Verdict:
+def judge(stored: LedgerRow | None, sha256: bytes, *, is_foreign: bool = False) -> Verdict:
     """Compare with what is stored under the same box, epoch and number."""
     if stored is None:
-        return Verdict.NEW
+        # An epoch is drawn by chance: a second box has it from a copied card, and may send the same events.
+        return Verdict.FOREIGN if is_foreign else Verdict.NEW
     return Verdict.AGAIN if stored.sha256 == sha256 else Verdict.FORK
 
 
@@ -100,22 +114,27 @@ def receive(
 ) -> Stored:
     """Store an envelope once. Without a sender (on a stick there is no token) the name inside counts;
     either way only the signature proves it."""
-    arrival = read_arrival(keys, region_id, sender or store.find_box_by_kid, blob)
+    arrival = read_arrival(keys, region_id, sender, blob, store.find_box_by_kid)
     hold_unapproved(store, arrival, blob, now)
     with store.transaction():
         kept = keep_all(store, [arrival], now)
     return promise(kept[0], keys)
 
 
+FindBox = Callable[[bytes], Box | None]
+
+
 def read_arrival(
-    keys: RegionKeys, region_id: bytes, sender: Box | Callable[[bytes], Box | None], blob: bytes
+    keys: RegionKeys, region_id: bytes, sender: Box | None, blob: bytes, find_box: FindBox
 ) -> Arrival:
-    """Open an envelope and prove its sender: the work that needs no database. The sender is known, or
-    looked up by the name inside."""
+    """Open an envelope and prove its sender: the work that needs no transaction. Who brought it over the
+    line must have written it; on a stick the name inside is looked up."""
     opened = open_envelope(blob, keys.find_opening(recipients(blob)), region_id)
-    known = sender if isinstance(sender, Box) else sender(opened.claimed_kid)
-    if known is None or opened.claimed_kid != known.kid:
+    known = sender or find_box(opened.claimed_kid)
+    if known is None:
         raise UnknownBox
+    if opened.claimed_kid != known.kid:
+        raise _not_its_own(opened, known, find_box(opened.claimed_kid))
     if known.is_revoked:
         raise BoxRevoked
     batch = verify_sender(opened, known.device_key)
@@ -125,12 +144,21 @@ def read_arrival(
     return Arrival(known, batch, opened.blob_id, hashlib.sha256(blob).digest(), events, opened.nation)
 
 
+def _not_its_own(opened: Opened, bringer: Box, named: Box | None) -> RefusedEnvelope:
+    """Say why a box may not bring an envelope that names somebody else."""
+    if is_signed_with(opened, bringer.device_key):
+        return EnvelopeResigned()
+    if named is None:
+        return UnknownBox()
+    return EnvelopeReplayed() if is_signed_with(opened, named.device_key) else ForgedSignature()
+
+
 def keep_all(store: Store, arrivals: Sequence[Arrival], now: datetime) -> list[Kept]:
     """Store what is new, in the caller's transaction: it is there when that is committed, not before."""
     around = store.neighbours([(one.sender.id, one.batch.epoch, one.batch.seq) for one in arrivals])
     kept = [_judged(around, arrival, now) for arrival in arrivals]
     new = [(one.arrival, one.row) for one in kept if one.verdict is Verdict.NEW and one.row is not None]
-    store.touch_boxes((arrival.sender for arrival in arrivals), now)
+    store.touch_boxes((one.arrival.sender for one in kept if one.verdict not in _ALARMS), now)
     store.add_batches([(arrival.sender, row, arrival.events) for arrival, row in new])
     for arrival, row in new:
         if arrival.nation is not None:
@@ -139,14 +167,20 @@ def keep_all(store: Store, arrivals: Sequence[Arrival], now: datetime) -> list[K
         for remark in _remarks(around, arrival.sender, row):
             store.add_remark(arrival.sender, row.epoch, row.seq, remark, row.sha256, now)
     for one in kept:
-        if one.verdict is Verdict.FORK:
-            batch, sha256 = one.arrival.batch, one.arrival.sha256
-            store.add_remark(one.arrival.sender, batch.epoch, batch.seq, REMARK_FORK, sha256, now)
+        if one.verdict in _ALARMS:
+            batch, sha256, remark = one.arrival.batch, one.arrival.sha256, _ALARMS[one.verdict]
+            store.add_remark(one.arrival.sender, batch.epoch, batch.seq, remark, sha256, now)
     return kept
+
+
+# Refused, but an operator should look at it.
+_ALARMS = {Verdict.FORK: REMARK_FORK, Verdict.FOREIGN: REMARK_FOREIGN}
 
 
 def promise(kept: Kept, keys: RegionKeys) -> Stored:
     """Sign the receipt of what is committed; the alarm of a fork is committed by now as well."""
+    if kept.verdict is Verdict.FOREIGN:
+        raise WrongEpoch
     if kept.row is None or kept.verdict is Verdict.FORK:
         raise BatchFork
     sender = kept.arrival.sender
@@ -171,7 +205,7 @@ def hold_unapproved(store: Store, arrival: Arrival, blob: bytes, now: datetime) 
 def _judged(around: Neighbours, arrival: Arrival, now: datetime) -> Kept:
     sender, batch = arrival.sender, arrival.batch
     stored = around.find(sender, batch.epoch, batch.seq)
-    verdict = judge(stored, arrival.sha256)
+    verdict = judge(stored, arrival.sha256, is_foreign=around.is_of_another(sender, batch.epoch))
     if verdict is Verdict.NEW:
         stored = _ledger_row(arrival, around.contiguous_high(sender, batch.epoch, coming=batch.seq), now)
         around.add(sender, stored)

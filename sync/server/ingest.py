@@ -82,7 +82,7 @@ class Ingest:
         began = time.monotonic()
         self.quota(store, sender, now)
         with self._coming():
-            arrival = inbox.read_arrival(self.keys, self.region_id, sender, blob)
+            arrival = inbox.read_arrival(self.keys, self.region_id, sender, blob, store.find_box_by_kid)
             inbox.hold_unapproved(store, arrival, blob, now)
         place = _Place(arrival, now)
         self._join(place)

@@ -188,12 +188,15 @@ def _urgency(need: Need) -> int:
     return _URGENCY[need.name]
 
 
+_COPIED = frozenset(("epoch", "foreign", "fork"))
+
+
 def _of_line(box: BoxState, days: SchoolDays) -> Iterable[Need]:
     silent = days.since(box.last_contact_at)
     remarks = box.remarks  # nearly always none
     if not box.is_approved:
         yield Need("waiting")
-    if remarks and ("fork" in remarks or "epoch" in remarks):
+    if remarks and not _COPIED.isdisjoint(remarks):
         yield Need("copied")
     if not box.batches and days.since(box.enrolled_at) >= FIRST_BATCH_DAYS:
         yield Need("never")

@@ -26,7 +26,7 @@ def read_ledger_row(row: tuple[Any, ...]) -> LedgerRow:
 
 
 class Neighbours:
-    """The rows at, before and after some places, how far each epoch is whole, and other epochs."""
+    """The rows at, before and after some places; how far an epoch is whole, and whose it is; other epochs."""
 
     def __init__(self, db: RegionDatabase, places: Sequence[LedgerPlace]) -> None:
         self._db = db
@@ -35,6 +35,7 @@ class Neighbours:
         self._read_rows(sorted(around))
         self._high: dict[tuple[int, bytes], int] = {}
         self._epochs: dict[int, set[bytes]] = {}
+        self._first_of: dict[bytes, int] = {}  # the box that was the first to send in an epoch
         self._read_epochs(sorted({(box, epoch) for box, epoch, _ in places}))
 
     def find(self, box: Box, epoch: bytes, seq: int) -> LedgerRow | None:
@@ -54,11 +55,15 @@ class Neighbours:
     def has_other_epoch(self, box: Box, epoch: bytes) -> bool:
         return bool(self._epochs.get(box.id, set()) - {epoch})
 
+    def is_of_another(self, box: Box, epoch: bytes) -> bool:
+        return self._first_of.get(epoch, box.id) != box.id
+
     def add(self, box: Box, row: LedgerRow) -> None:
         """Know a row that is added in the same transaction."""
         self._rows[box.id, row.epoch, row.seq] = row
         self._high[box.id, row.epoch] = max(self._high.get((box.id, row.epoch), 0), row.contiguous_high)
         self._epochs.setdefault(box.id, set()).add(row.epoch)
+        self._first_of.setdefault(row.epoch, box.id)
 
     def _read_rows(self, places: Sequence[LedgerPlace]) -> None:
         if not places:
@@ -75,13 +80,15 @@ class Neighbours:
         if not pairs:
             return
         asked = ", ".join(["(?, ?)"] * len(pairs))
-        for box_id, epoch, high, first, last in self._db.rows(
+        for box_id, epoch, high, first, last, sender in self._db.rows(
             _EPOCHS.format(asked=asked), [value for pair in pairs for value in pair]
         ):
             self._high[box_id, bytes(epoch)] = high
             self._epochs.setdefault(box_id, set()).update(
                 found for found in (first, last) if found is not None
             )
+            if sender is not None:
+                self._first_of[bytes(epoch)] = sender
 
 
 # Each answer is one step down an index, however long the box's history is.
@@ -90,6 +97,7 @@ SELECT asked.column1, asked.column2,
        (SELECT coalesce(max(contiguous_high), 0) FROM ledger
         WHERE box_id = asked.column1 AND epoch = asked.column2),
        (SELECT epoch FROM ledger WHERE box_id = asked.column1 ORDER BY epoch LIMIT 1),
-       (SELECT epoch FROM ledger WHERE box_id = asked.column1 ORDER BY epoch DESC LIMIT 1)
+       (SELECT epoch FROM ledger WHERE box_id = asked.column1 ORDER BY epoch DESC LIMIT 1),
+       (SELECT box_id FROM ledger WHERE epoch = asked.column2 ORDER BY number LIMIT 1)
 FROM (VALUES {asked}) AS asked
 """

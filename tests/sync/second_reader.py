@@ -97,9 +97,18 @@ def open_envelope(envelope: bytes, opening_seed: bytes, device_public: bytes) ->
     message += b"".join(hashlib.sha256(cap + sealed).digest() for cap, sealed in sections[1:])
     Ed25519PublicKey.from_public_bytes(device_public).verify(signature, message)
     body = read_cbor(body_bytes)
+    _check_place(body)
     # Written by hand: an array of three byte strings.
     letter = b"\x83" + b"".join(map(_bstr, (header_bytes, *sections[1]))) if len(sections) == 2 else None
     return Letter(header, body_bytes, body, read_rows(body[8]), letter)
+
+
+def _check_place(body: list[Any]) -> None:
+    _, _, seq, previous, lo, hi, events, clock, _ = body
+    if (seq == 1) != (previous == bytes(32)) or (seq == 1 and lo != 1) or lo < seq:
+        raise ValueError("no epoch begins so")
+    if events != hi - lo + 1 or not 1 <= events <= 2000 or clock not in (0, 1, 2):
+        raise ValueError("numbers")
 
 
 def _bstr(value: bytes) -> bytes:

@@ -72,12 +72,19 @@ class School:
 
     def seal(self, seq: int) -> bytes:
         """Sealed once: a retry repeats the bytes."""
-        return self._sealed.setdefault(seq, self._seal(seq, b"epoch-01"))
+        return self._sealed.setdefault(seq, self._seal(seq))
 
-    def _seal(self, seq: int, epoch: bytes) -> bytes:
-        lo = 1 + (seq - 1) * len(ROWS)
+    @property
+    def epoch(self) -> bytes:
+        return self.device.public[:8]
+
+    def _seal(self, seq: int) -> bytes:
+        lo, previous = (
+            1 + (seq - 1) * len(ROWS),
+            NO_PREVIOUS if seq == 1 else b"the one before it, not kept here",
+        )
         batch = Batch(
-            *(self.device.kid, epoch, seq, NO_PREVIOUS, lo, lo + len(ROWS) - 1, 1, pack_rows(ROWS)),
+            *(self.device.kid, self.epoch, seq, previous, lo, lo + len(ROWS) - 1, 1, pack_rows(ROWS)),
         )
         return seal(
             batch, self.device, self.place.recipient, blob_id=bytes(16), content_key=bytes([seq]) * 32
@@ -139,10 +146,7 @@ def test_the_same_envelope_at_the_same_moment_counts_once(place: Place) -> None:
 def test_a_history_of_one_box_inside_one_group_is_read_in_its_order(place: Place) -> None:
     """What comes first in a group is a neighbour of what comes after it."""
     school = place.school(1)
-    arrivals = [
-        inbox.read_arrival(place.region.keys, place.region.id, school.box, school.seal(seq))
-        for seq in (2, 1, 4)
-    ]
+    arrivals = [arrived(school, seq) for seq in (2, 1, 4)]
     with place.store.transaction():
         kept = inbox.keep_all(place.store, arrivals, NOW)
     assert [one.row.contiguous_high for one in kept if one.row] == [0, 2, 2]
@@ -154,7 +158,9 @@ def test_a_history_of_one_box_inside_one_group_is_read_in_its_order(place: Place
 
 def arrived(school: School, seq: int) -> Arrival:
     region = school.place.region
-    return inbox.read_arrival(region.keys, region.id, school.box, school.seal(seq))
+    return inbox.read_arrival(
+        region.keys, region.id, school.box, school.seal(seq), school.place.store.find_box_by_kid
+    )
 
 
 def test_two_contents_under_one_number_in_one_group_are_a_fork(place: Place) -> None:
@@ -162,7 +168,7 @@ def test_two_contents_under_one_number_in_one_group_are_a_fork(place: Place) -> 
     first, second = (
         school.seal(1),
         seal(
-            Batch(school.device.kid, b"epoch-01", 1, NO_PREVIOUS, 1, 1, 1, pack_rows(ROWS[:1])),
+            Batch(school.device.kid, school.epoch, 1, NO_PREVIOUS, 1, 1, 1, pack_rows(ROWS[:1])),
             *(school.device, place.recipient),
             blob_id=bytes(16),
             content_key=bytes(32),
