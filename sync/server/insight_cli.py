@@ -13,7 +13,7 @@ import click
 
 from sync.answer_words import as_json, say
 from sync.errors import FileNotSaved
-from sync.server import exports, rollups
+from sync.server import exports, telling
 from sync.server.exports import SCHEMA_NAME, ToldRow
 from sync.server.opened import opened
 from sync.settings import RegionSettings
@@ -26,10 +26,10 @@ from sync.settings import RegionSettings
 def tables_command(settings: RegionSettings, folder: Path, is_json: bool) -> None:
     """Write all that was told into FOLDER, month by month, as CSV, Parquet and xAPI."""
     with opened(settings) as (region, store):
-        rollups.update(store.db, datetime.now(UTC))
+        telling.update(store.db, datetime.now(UTC))
         tables = {
-            month: [ToldRow(*row) for row in rollups.told_rows(store.db, month)]
-            for month in rollups.told_months(store.db)
+            month: [ToldRow(*row) for row in telling.told_rows(store.db, month)]
+            for month in telling.told_months(store.db)
         }
     _save(folder / SCHEMA_NAME, json.dumps(exports.schema(), indent=1).encode())
     for month, rows in tables.items():

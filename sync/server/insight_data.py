@@ -1,6 +1,6 @@
 """The same as the pages show, for programs: JSON, CSV, Parquet and xAPI, with a read-only token.
 
-What leaves here is what was told (`rollups`) and how the boxes are; docs/openapi says each route. Keeps out:
+What leaves here is what was told (`telling`) and how the boxes are; docs/openapi says each route. Keeps out:
 rules, SQL.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, jsonify
 
 from sync.errors import NotFound
-from sync.server import box_states, equity, exports, rollups
+from sync.server import box_states, equity, exports, telling
 from sync.server.equity import Panel
 from sync.server.exports import SCHEMA_NAME, ToldRow
 from sync.server.needs import Need, ranked
@@ -67,16 +67,16 @@ def _need(need: Need) -> dict[str, object]:
 @needs("viewer")
 def months() -> Response:
     """The months of which something was told, and those told as a whole."""
-    return jsonify({"told": rollups.told_months(db()), "settled": rollups.settled_months(db())})
+    return jsonify({"told": telling.told_months(db()), "settled": telling.settled_months(db())})
 
 
 @insight_data.get("/data/equity/<month>")
 @needs("viewer")
 def equity_of(month: str) -> Response:
     """Every comparison of a month, with what it cannot tell."""
-    if month not in rollups.settled_months(db()):
+    if month not in telling.settled_months(db()):
         raise NotFound
-    return jsonify([_panel(panel) for panel in equity.panels(rollups.told_in(db(), month))])
+    return jsonify([_panel(panel) for panel in equity.panels(telling.told_in(db(), month))])
 
 
 def _panel(panel: Panel) -> dict[str, object]:
@@ -146,7 +146,7 @@ def _read_name(name: str) -> tuple[str, str]:
 
 
 def _rows(month: str) -> list[ToldRow]:
-    rows = [ToldRow(*row) for row in rollups.told_rows(db(), month)]
+    rows = [ToldRow(*row) for row in telling.told_rows(db(), month)]
     if not rows:
         raise NotFound
     return rows

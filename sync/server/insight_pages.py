@@ -1,6 +1,6 @@
 """Pages that show the region: where help is needed, the boxes, how alike groups are treated, the tables.
 
-Every number of lessons comes from what was told (`rollups`), never from events. Keeps out: rules, SQL.
+Every number of lessons comes from what was told (`telling`), never from events. Keeps out: rules, SQL.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync.errors import N_, NotFound
-from sync.server import box_states, charts, equity, rollups
+from sync.server import box_states, charts, equity, telling
 from sync.server.equity import LONG, TIMED, Difference, Panel, Share, Told
 from sync.server.needs import (
     NEEDS,
@@ -114,9 +114,9 @@ def _said(need: Need) -> tuple[str, str]:
 
 def _days(today: date) -> tuple[Markup | None, list[tuple[str, int | None]]]:
     """Return the questions of the last days that are told, for the drawing and its table."""
-    last = today - rollups.DAY_SETTLES
+    last = today - telling.DAY_SETTLES
     days = [last - timedelta(days=back) for back in reversed(range(DAYS_DRAWN))]
-    told = rollups.asked_by_day(db(), days[0], last)
+    told = telling.asked_by_day(db(), days[0], last)
     label = speaker().say("Questions by day")
     drawing = charts.columns([told.get(day) for day in days], label) if told else None
     return drawing, [(speaker().day(day), told.get(day)) for day in reversed(days)]
@@ -197,11 +197,11 @@ class View:
 @insight.get("/equity")
 @needs("viewer")
 def equity_page() -> Response:
-    months = rollups.settled_months(db())
+    months = telling.settled_months(db())
     month = request.args.get("month", months[0] if months else "")
     if months and month not in months:
         raise NotFound
-    told = rollups.told_in(db(), month) if months else []
+    told = telling.told_in(db(), month) if months else []
     panels = equity.panels(told)
     return show(
         "equity.html",
@@ -276,4 +276,4 @@ def _difference(one: Difference, shares: dict[str, Share | None]) -> str:
 @insight.get("/tables")
 @needs("viewer")
 def tables() -> Response:
-    return show("tables.html", months=[(name, _month(speaker(), name)) for name in rollups.told_months(db())])
+    return show("tables.html", months=[(name, _month(speaker(), name)) for name in telling.told_months(db())])

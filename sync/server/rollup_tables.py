@@ -1,4 +1,4 @@
-"""The tables of `sync/server/rollups`, in the words of `sync/server/schema`.
+"""The tables of `sync/server/rollups`, `telling` and `box_flags`, in the words of `sync/server/schema`.
 
 `rollup_...` is what the region knows and never shows; `told...` is what everybody may see. A page or an
 export reads the second kind alone (and flags of a box, `rollup_state`).

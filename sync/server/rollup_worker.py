@@ -13,7 +13,7 @@ from contextlib import closing
 from datetime import datetime
 
 from sync.errors import SyncError
-from sync.server import rollups
+from sync.server import telling
 from sync.server.store import open_store
 
 PAUSE_SECONDS = 30.0
@@ -41,7 +41,7 @@ class RollupWorker:
         while not self._stopping.is_set():
             try:
                 with closing(open_store(self._database)) as store:
-                    rollups.update(store.db, self._clock())
+                    telling.update(store.db, self._clock())
             except SyncError as error:
                 _log.warning("counting waits: %s", error.key)
             except Exception:  # noqa: BLE001 - the thread must live

@@ -1,9 +1,9 @@
-"""From the ledger to what may be seen: counted once, told in blocks, never taken back.
+"""From the ledger to counts: every batch once, whoever asks how often.
 
-`take` follows the ledger by its numbers and counts every batch once, whoever calls it how often. A day is
-told two weeks after it, a month three weeks after its end: by then the sticks have come, and one telling
-says less than many. What a day cannot tell goes into its month; what a month cannot tell waits for more.
-The rule itself is in `threshold`. This module alone writes `rollup_...` and `told...`. Keeps out: HTTP.
+`take` follows the ledger by its numbers. What it counted waits (`rollup_waiting`) until `telling` finds
+enough of it; what a box did stays beside it (`rollup_box`, `rollup_state`). This module writes `rollup_...`,
+but for what `telling` takes out of the waiting and for the words of `box_flags`. Keeps out: HTTP, what may be
+seen.
 """
 
 from __future__ import annotations
@@ -11,24 +11,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from sync.event import Span
-from sync.generalise import K
 from sync.server.database import RegionDatabase, Row
-from sync.server.equity import MEASURES, Measure, Told, effective_part, effective_rows, place_of, rounded_down
+from sync.server.equity import place_of
 from sync.server.event_rows import EVENT_FIELDS
-from sync.server.threshold import LEARNERS_OF_BARE, Block, Circle, learners_of, may_tell
+from sync.server.threshold import LEARNERS_OF_BARE, Circle, learners_of
 
-# A batch waits at most a week on its box; a stick travels about as long.
-DAY_SETTLES = timedelta(days=14)
-MONTH_SETTLES = timedelta(days=21)
 # Counting so many holds the write lock for some hundredths of a second.
 BATCHES_AT_ONCE = 200
 # Before this there were no boxes: an earlier day is a clock that has lost its time.
 FIRST_BELIEVABLE_DAY = date(2026, 1, 1)
-
-Cell = tuple[str, str, str, str]  # stratum, size_class, language, vector
 
 
 @dataclass(frozen=True)
@@ -42,20 +36,6 @@ class Counted:
     part: str
     rows: int
     learners: int
-
-
-def update(db: RegionDatabase, now: datetime) -> int:
-    """Count what came, and once a day tell what has become enough; return how many batches came."""
-    counted = 0
-    while taken := take(db):
-        counted += taken
-    mark = db.row("SELECT settled_on FROM rollup_mark")
-    today = now.date()
-    if mark is not None and mark[0] != today.isoformat():
-        settle(db, today)
-        refresh_flags(db, today)
-        db.execute("UPDATE rollup_mark SET settled_on = ?", (today.isoformat(),))
-    return counted
 
 
 def counted_to(db: RegionDatabase) -> int:
@@ -80,7 +60,7 @@ def take(db: RegionDatabase, most: int = BATCHES_AT_ONCE) -> int:
     last = batches[-1][0]
     circles = _circles(db, batches[0][0], last)
     counted = list(_count(circles, {row[0]: row[4] for row in batches}))
-    strata = _strata(db)
+    strata = strata_of(db)
     with db.transaction():
         # Another process may have counted them meanwhile.
         if not db.execute("UPDATE rollup_mark SET number = ? WHERE number = ?", (last, done)):
@@ -158,11 +138,11 @@ def month_of(day: date) -> str:
 
 
 def _add(db: RegionDatabase, counted: Sequence[Counted], strata: Mapping[int, tuple[str, str]]) -> None:
-    _add_waiting(db, ((one, strata[one.box]) for one in _merged(counted)))
+    add_waiting(db, ((one, strata[one.box]) for one in _merged(counted)))
     _add_of_box(db, counted)
 
 
-def _add_waiting(db: RegionDatabase, counted: Iterable[tuple[Counted, tuple[str, str]]]) -> None:
+def add_waiting(db: RegionDatabase, counted: Iterable[tuple[Counted, tuple[str, str]]]) -> None:
     db.execute_many(
         "INSERT INTO rollup_waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT"
         " (period, stratum, size_class, language, vector, part, box_id) DO UPDATE SET"
@@ -216,7 +196,7 @@ def _add_epochs(db: RegionDatabase, batches: Sequence[Row]) -> None:
         )
 
 
-def _strata(db: RegionDatabase) -> dict[int, tuple[str, str]]:
+def strata_of(db: RegionDatabase) -> dict[int, tuple[str, str]]:
     """Return what kind of school each box is in; nothing where nobody said."""
     return {box: (stratum, size) for box, stratum, size in db.rows("SELECT id, stratum, size_class FROM box")}
 
@@ -238,203 +218,7 @@ def recount(db: RegionDatabase) -> None:
                 _add_of_box(db, list(_count(circles, dict(batches))))
 
 
-# Telling -------------------------------------------------------------------------------
-
-
-def settle(db: RegionDatabase, today: date) -> None:
-    """Tell the days and months whose time has come; days that cannot tell alone wait for their month."""
-    last_day = (today - DAY_SETTLES).isoformat()
-    for (period,) in db.rows(
-        "SELECT DISTINCT period FROM rollup_waiting WHERE period <= ? ORDER BY period", (last_day,)
-    ):
-        if len(period) > len("2026-01"):
-            with db.transaction():
-                _tell_day(db, period, today)
-    for (period,) in db.rows("SELECT DISTINCT substr(period, 1, 7) FROM rollup_waiting ORDER BY 1"):
-        if month_settles_on(period) <= today:
-            with db.transaction():
-                _tell(db, period, today)
-                for column in ("size_class", "stratum"):
-                    _widen(db, period, column)
-                    _tell(db, period, today)
-    for (month,) in db.rows("SELECT DISTINCT month FROM told_month ORDER BY month"):
-        if month_settles_on(month) <= today:
-            with db.transaction():
-                _tell_effective(db, month, today)
-
-
-def month_settles_on(month: str) -> date:
-    first = date.fromisoformat(month + "-01")
-    return (first + timedelta(days=31)).replace(day=1) + MONTH_SETTLES
-
-
-def _tell_day(db: RegionDatabase, day: str, today: date) -> None:
-    _tell(db, day, today)
-    kept = db.rows(f"SELECT {_WAITING} FROM rollup_waiting WHERE period = ?", (day,))  # noqa: S608 - our own words
-    _add_waiting(
-        db,
-        (
-            (Counted(box, day[:7], language, vector, part, amount, learners), (stratum, size))
-            for stratum, size, language, vector, part, box, amount, learners in kept
-        ),
-    )
-    db.execute("DELETE FROM rollup_waiting WHERE period = ?", (day,))
-
-
-_WAITING = "stratum, size_class, language, vector, part, box_id, amount, learners"
-
-
-def _tell(db: RegionDatabase, period: str, today: date) -> None:
-    """Tell the blocks of a period that are wide enough; the others go on waiting."""
-    blocks: dict[Cell, Block] = defaultdict(Block)
-    for *cell, part, box, amount, learners in db.rows(
-        f"SELECT {_WAITING} FROM rollup_waiting WHERE period = ?",  # noqa: S608 - our own words
-        (period,),
-    ):
-        stratum, size, language, vector = cell
-        blocks[stratum, size, language, vector].add(part, box, amount, learners)
-    for cell_key, block in sorted(blocks.items()):
-        if may_tell(block):
-            _write_block(db, period, cell_key, {part: block.rows(part) for part in block.parts}, today)
-            db.execute(
-                "DELETE FROM rollup_waiting WHERE period = ? AND stratum = ? AND size_class = ?"
-                " AND language = ? AND vector = ?",
-                (period, *cell_key),
-            )
-
-
-def _widen(db: RegionDatabase, month: str, column: str) -> None:
-    """What a kind of school cannot tell is told with other kinds: first without the size, then without
-    the place. Each row stays in one cell."""
-    rows = db.rows(
-        f"SELECT {_WAITING} FROM rollup_waiting WHERE period = ? AND {column} <> ''",  # noqa: S608 - our own words
-        (month,),
-    )
-    _add_waiting(
-        db,
-        (
-            (
-                Counted(box, month, language, vector, part, amount, learners),
-                ("" if column == "stratum" else stratum, ""),
-            )
-            for stratum, _size, language, vector, part, box, amount, learners in rows
-        ),
-    )
-    db.execute(f"DELETE FROM rollup_waiting WHERE period = ? AND {column} <> ''", (month,))  # noqa: S608 - our own words
-
-
-def _write_block(db: RegionDatabase, period: str, cell: Cell, parts: Mapping[str, int], today: date) -> None:
-    row = db.row("SELECT coalesce(max(block), 0) + 1 FROM told")
-    block = row[0] if row else 1
-    for part, amount in sorted(parts.items()):
-        db.execute(
-            "INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (block, today.isoformat(), period, *cell, part, amount),
-        )
-        db.execute(
-            "INSERT INTO told_month VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT"
-            " (month, stratum, size_class, language, vector, part)"
-            " DO UPDATE SET amount = told_month.amount + excluded.amount",
-            (period[:7], *cell, part, amount),
-        )
-
-
-def _tell_effective(db: RegionDatabase, month: str, today: date) -> None:
-    """Say beside each told cell how many independent rows its shares are worth, and that the month is
-    told."""
-    strata = _strata(db)
-    told: set[Cell] = {
-        (stratum, size, language, vector)
-        for stratum, size, language, vector in db.rows(
-            "SELECT DISTINCT stratum, size_class, language, vector FROM told_month WHERE month = ?", (month,)
-        )
-    }
-    by_cell: dict[Cell, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
-    for box, language, vector, part, amount in db.rows(
-        "SELECT box_id, language, vector, part, amount FROM rollup_box WHERE month = ?", (month,)
-    ):
-        stratum, size = strata[box]
-        # Most of what a box did is in the finest cell of it that was told.
-        for kind in ((stratum, size), (stratum, ""), ("", "")):
-            if (*kind, language, vector) in told:
-                by_cell[*kind, language, vector][box][part] = amount
-                break
-    for cell in sorted(told):
-        vector = cell[-1]
-        for measure in (one for one in MEASURES.values() if one.vector == vector):
-            rows = _effective(measure, by_cell[cell].values())
-            db.execute(
-                "INSERT INTO told_month VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT"
-                " (month, stratum, size_class, language, vector, part)"
-                " DO UPDATE SET amount = excluded.amount",
-                (month, *cell, effective_part(measure), rows),
-            )
-    db.execute(
-        "INSERT INTO told_settled VALUES (?, ?) ON CONFLICT (month) DO NOTHING", (month, today.isoformat())
-    )
-
-
-def _effective(measure: Measure, boxes: Iterable[Mapping[str, int]]) -> int:
-    counts = [measure.counts(parts) for parts in boxes]
-    return rounded_down(effective_rows(counts)) if any(total for _, total in counts) else 0
-
-
-# Where help is needed --------------------------------------------------------------------
-
-# A share of fewer rows is chance; a part of fewer than ten could be a few children.
-FEWEST_FOR_FLAG = 40
-FLAG_MONTHS = timedelta(days=40)
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A share above which somebody should ask how it goes. It is shown as a word, never as a figure."""
-
-    name: str
-    measure: str
-    above: float
-    counts_other: bool = False  # the share of the others: tries that were wrong
-
-
-FLAGS = (
-    Flag("failing", "failing", 0.2),
-    Flag("slow", "waiting", 0.5),
-    Flag("handing", "handing", 0.15),
-    Flag("stuck", "success", 0.65, counts_other=True),
-)
-
-
-def refresh_flags(db: RegionDatabase, today: date) -> None:
-    """Say of each box what its last weeks ask for. Once a day: a flag that followed every batch would
-    tell of single batches."""
-    parts: dict[int, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
-    wide: dict[int, int] = defaultdict(int)
-    for box, vector, part, amount, learners in db.rows(
-        "SELECT box_id, vector, part, sum(amount), max(learners) FROM rollup_box WHERE month >= ?"
-        " GROUP BY box_id, vector, part",
-        (month_of(today - FLAG_MONTHS),),
-    ):
-        parts[box][vector][part] += amount
-        wide[box] = max(wide[box], learners)
-    with db.transaction():
-        for (box,) in db.rows("SELECT id FROM box"):
-            flags = [flag.name for flag in FLAGS if wide[box] >= K and is_raised(flag, parts[box])]
-            db.execute(
-                "INSERT INTO rollup_state (box_id, flags) VALUES (?, ?)"
-                " ON CONFLICT (box_id) DO UPDATE SET flags = excluded.flags",
-                (box, " ".join(flags)),
-            )
-
-
-def is_raised(flag: Flag, vectors: Mapping[str, Mapping[str, int]]) -> bool:
-    """Say whether a flag is raised, from enough rows and with ten on either side."""
-    measure = MEASURES[flag.measure]
-    counted, total = measure.counts(vectors.get(measure.vector, {}))
-    if flag.counts_other:
-        counted = total - counted
-    if total < FEWEST_FOR_FLAG or min(counted, total - counted) < K:
-        return False
-    return counted > flag.above * total
+# The state of boxes ----------------------------------------------------------------------
 
 
 def _refresh_state(db: RegionDatabase, boxes: Iterable[int]) -> None:
@@ -473,47 +257,3 @@ def _note_machines(db: RegionDatabase, circles: Circles) -> None:
 def _worst(told: Sequence[Mapping[str, object]], name: str) -> str | None:
     moods = {circle[name] for circle in told}
     return next((mood for mood in _WORST_FIRST if mood in moods), None)
-
-
-# What everybody may see --------------------------------------------------------------------
-
-
-def settled_months(db: RegionDatabase) -> list[str]:
-    """Return the months that are told as a whole, the newest first."""
-    return [month for (month,) in db.rows("SELECT month FROM told_settled ORDER BY month DESC")]
-
-
-def told_in(db: RegionDatabase, month: str) -> list[Told]:
-    """Return what was told of a month."""
-    return [
-        Told(*row)
-        for row in db.rows(
-            "SELECT stratum, size_class, language, vector, part, amount FROM told_month WHERE month = ?"
-            " ORDER BY stratum, size_class, language, vector, part",
-            (month,),
-        )
-    ]
-
-
-def asked_by_day(db: RegionDatabase, first: date, last: date) -> dict[date, int]:
-    """Return the questions of the days that were told on their own."""
-    rows = db.rows(
-        "SELECT period, sum(amount) FROM told WHERE period >= ? AND period <= ? AND length(period) = 10"
-        " AND vector = 'questions' AND part = 'asked' GROUP BY period ORDER BY period",
-        (first.isoformat(), last.isoformat()),
-    )
-    return {date.fromisoformat(day): amount for day, amount in rows}
-
-
-def told_months(db: RegionDatabase) -> list[str]:
-    """Return the months of which anything was told, the newest first."""
-    return [month for (month,) in db.rows("SELECT DISTINCT month FROM told_month ORDER BY month DESC")]
-
-
-def told_rows(db: RegionDatabase, month: str) -> list[Row]:
-    """Return every told part of a month and its days, block by block."""
-    return db.rows(
-        "SELECT block, told_on, period, stratum, size_class, language, vector, part, amount FROM told"
-        " WHERE period = ? OR (period >= ? AND period <= ?) ORDER BY block, part",
-        (month, f"{month}-01", f"{month}-31"),
-    )

@@ -22,7 +22,7 @@ from sync.envelope import REGION_ID_BYTES
 from sync.keys import SigningKey
 from sync.nation import CELLS, GRADES
 from sync.parcel import ALIAS_BYTES, Statement, digest_of, sign_statement
-from sync.server import rollups
+from sync.server import telling
 from sync.server.equity import MEASURES, VECTORS, effective_part
 from sync.server.identity import NATION
 from sync.server.nation_tables import SUMS_FORWARD
@@ -391,7 +391,7 @@ def restarted(region: RegionSimulator, server: Postgres, times: int = 2) -> Told
             reader.join()
         visits(url + "/", cookie)
     with closing(open_store(region.region.database)) as store:
-        if not rollups.settled_months(store.db):
+        if not telling.settled_months(store.db):
             raise ValueError("what was told is gone")
     return told
 

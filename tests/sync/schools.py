@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from sync.anonymise import anonymise
 from sync.event import KINDS, Event, allowed_row
 from sync.generalise import WaitingRow, generalise
-from sync.server import rollups
+from sync.server import telling
 from sync.server.store import Box, LedgerRow, Store, open_store
 from tests.region_simulator import RegionSimulator
 
@@ -113,7 +113,7 @@ def play_autumn(region: RegionSimulator, now: datetime) -> None:
     )
     long_ago = (now - timedelta(days=40)).isoformat()
     store.db.execute("UPDATE box SET last_contact_at = ? WHERE label = 'B-00007'", (long_ago,))
-    rollups.update(store.db, now)
+    telling.update(store.db, now)
     for label, change in (
         ("B-00009", "disk = 'bad'"),
         ("B-00011", "heat = 'watch'"),

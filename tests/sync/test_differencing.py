@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from sync.generalise import K
-from sync.server import rollups
+from sync.server import telling
 from sync.server.equity import VECTORS
 from sync.server.store import Store, open_store
 from tests.sync.schools import Deed, Schools
@@ -130,7 +130,7 @@ def attack(
                     truth[deed.language, what].add(f"{lesson['school']}/{deed.learner}")
                     truth["", what].add(f"{lesson['school']}/{deed.learner}")
                 schools.send(str(lesson["school"]), FIRST + timedelta(days=day), today, deeds)
-        rollups.update(schools.store.db, datetime.combine(today, datetime.min.time(), UTC))
+        telling.update(schools.store.db, datetime.combine(today, datetime.min.time(), UTC))
         seen.append(look(schools.store))
     return seen, truth
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sync.server import rollups
+from sync.server import rollups, telling
+from sync.server.box_flags import FLAGS, is_raised
 from sync.server.equity import Told, panels
-from sync.server.rollups import FLAGS, is_raised
 from sync.server.store import Store, open_store
 from tests.sync.schools import Deed, Schools, tries
 
@@ -53,13 +53,13 @@ def test_a_day_is_told_two_weeks_later_and_once(store: Store, schools: Schools) 
         schools.add(f"school {number}", "rural" if number % 2 else "urban", "small")
     teach(schools)
     day = datetime.combine(MONDAY, datetime.min.time(), UTC)
-    rollups.update(store.db, day + timedelta(days=13))
+    telling.update(store.db, day + timedelta(days=13))
     assert told(store) == {}
-    rollups.update(store.db, day + timedelta(days=14))
+    telling.update(store.db, day + timedelta(days=14))
     once = {(MONDAY.isoformat(), "right"): 300, (MONDAY.isoformat(), "wrong"): 200}
     assert told(store) == once
     for days in (14, 15, 40, 80):
-        rollups.update(store.db, day + timedelta(days=days))
+        telling.update(store.db, day + timedelta(days=days))
     assert told(store) == once
 
 
@@ -77,7 +77,7 @@ def test_batches_are_counted_once_however_often_somebody_counts(store: Store, sc
 def test_a_recount_finds_the_same(store: Store, schools: Schools) -> None:
     teach(schools)
     teach(schools, MONDAY + timedelta(days=30), right=24, wrong=16)
-    rollups.update(store.db, LATER)
+    telling.update(store.db, LATER)
     before = store.db.rows("SELECT * FROM rollup_box ORDER BY 1, 2, 3, 4, 5")
     rollups.recount(store.db)
     assert store.db.rows("SELECT * FROM rollup_box ORDER BY 1, 2, 3, 4, 5") == before
@@ -92,22 +92,22 @@ def test_what_a_day_cannot_tell_is_told_with_its_month(store: Store, schools: Sc
     for at, name in enumerate(names):
         day = MONDAY + timedelta(days=at // 6)
         schools.send(name, day, day, tries(12, 30, 20))
-    rollups.update(store.db, LATER)
+    telling.update(store.db, LATER)
     assert told(store) == {("2026-09", "right"): 360, ("2026-09", "wrong"): 240}
-    assert rollups.settled_months(store.db) == ["2026-09"]
+    assert telling.settled_months(store.db) == ["2026-09"]
 
 
 def test_what_comes_late_is_told_only_when_it_is_enough_itself(store: Store, schools: Schools) -> None:
     for number in range(6, 10):
         schools.add(f"school {number}", "rural" if number % 2 else "urban", "small")
     teach(schools)
-    rollups.update(store.db, LATER)
+    telling.update(store.db, LATER)
     before = told(store)
     schools.send("school 1", MONDAY, LATER.date(), tries(12, 3, 17))
-    rollups.update(store.db, LATER + timedelta(days=1))
+    telling.update(store.db, LATER + timedelta(days=1))
     assert told(store) == before
     teach(schools, arrives=100)
-    rollups.update(store.db, LATER + timedelta(days=40))
+    telling.update(store.db, LATER + timedelta(days=40))
     after = told(store)
     assert sum(after.values()) == 2 * sum(before.values())  # the twenty wait for their month
     assert all(after[key] - before.get(key, 0) >= 10 for key in after)
@@ -122,7 +122,7 @@ def test_kinds_of_schools_too_few_to_tell_are_told_together(store: Store) -> Non
     for number in range(3):
         schools.add(f"urban {number}", "urban", "large")
     teach(schools)
-    rollups.update(store.db, LATER)
+    telling.update(store.db, LATER)
     cells = store.db.rows("SELECT stratum, size_class, part, amount, period FROM told ORDER BY part")
     assert cells == [("rural", "", "right", 240, "2026-09"), ("rural", "", "wrong", 160, "2026-09")]
     waiting = store.db.row("SELECT sum(amount), max(stratum), max(size_class) FROM rollup_waiting")
@@ -135,7 +135,7 @@ def test_four_schools_are_never_told(store: Store) -> None:
         schools.add(f"school {number}", "rural", "small")
     for week in range(8):
         teach(schools, MONDAY + timedelta(weeks=week))
-    rollups.update(store.db, LATER + timedelta(days=90))
+    telling.update(store.db, LATER + timedelta(days=90))
     assert told(store) == {}
 
 
@@ -167,8 +167,8 @@ def test_a_planted_bias_reaches_the_page(store: Store) -> None:
                 for at, wait in enumerate(waits)
             ]
         schools.send(name, MONDAY, MONDAY, deeds)
-    rollups.update(store.db, LATER)
-    month = rollups.told_in(store.db, "2026-09")
+    telling.update(store.db, LATER)
+    month = telling.told_in(store.db, "2026-09")
     found = {(one.measure.name, one.axis): one.certain for one in panels(month) if one.certain}
     assert set(found) == {("waiting", "language")}
     (difference,) = found["waiting", "language"]
@@ -190,7 +190,7 @@ def test_a_school_where_many_are_stuck_is_flagged_and_no_figure_is_kept(
     store: Store, schools: Schools
 ) -> None:
     schools.send("school 3", MONDAY, MONDAY, tries(14, 20, 80))
-    rollups.update(store.db, datetime(2026, 9, 10, tzinfo=UTC))
+    telling.update(store.db, datetime(2026, 9, 10, tzinfo=UTC))
     flags = dict(store.db.rows("SELECT label, flags FROM box JOIN rollup_state ON box_id = id"))
     assert flags.pop("school 3") == "stuck"
     assert set(flags.values()) == {""}
