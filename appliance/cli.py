@@ -75,8 +75,7 @@ def web() -> None:
 @click.pass_obj
 def serve(settings: Settings, host: str | None, port: int | None) -> None:
     """Serve the pages until stopped."""
-    # sqlite-utils imports NumPy where it finds it (the engine brings it): 15 MB the pages never use.
-    sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]  # None is Python's own way to say "not there"
+    _leave_out(settings)
     # What is imported stays; looking through it for rubbish again and again takes a twelfth of the start.
     gc.disable()
     from appliance.serve import serve_web  # Flask and the rest, only for the process that serves
@@ -84,6 +83,18 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
     chosen = settings.web
     chosen = replace(chosen, host=host or chosen.host, port=chosen.port if port is None else port)
     serve_web(replace(settings, web=chosen))
+
+
+def _leave_out(settings: Settings) -> None:
+    """Keep out of the pages' process what libraries import where they find it and no page uses."""
+    # sqlite-utils imports NumPy, which the engine brings: 15 MB.
+    unused = ["numpy"]
+    if not settings.engine.url.startswith("https:"):
+        # A second OpenSSL beside the one in `cryptography`: 4.5 MB. The pages speak HTTP, also to the engine;
+        # it is the sync process that goes out. hashlib has its own SHA without it.
+        unused += ["ssl", "_hashlib"]
+    for name in unused:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python's own way to say "not there"
 
 
 def main() -> None:
