@@ -12,7 +12,7 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync.budget import HOURS
-from sync.errors import N_, BadRequest, SigningFileWrong, SyncError
+from sync.errors import BadRequest, SigningFileWrong, SyncError
 from sync.keys import key_id
 from sync.policy import Policy
 from sync.server import drafts, offers, order_words, rollout, web_context
@@ -27,11 +27,6 @@ desk = Blueprint("desk", __name__)
 SEE_OTHER = 303
 MAX_DIGITS = 9
 FILE_TYPE = "application/vnd.sandyq.signing+json"
-HALTED_WORDS = {
-    "by_hand": N_("halted by hand"),
-    "refused": N_("halted by itself: boxes do not take it"),
-    "silent": N_("halted by itself: boxes fall silent"),
-}
 
 
 @desk.get("/desk")
@@ -175,7 +170,7 @@ def _history_line(released: Released) -> dict[str, Any]:
     return {
         "released": released,
         "verdict": verdict,
-        "halted": speaker.say(HALTED_WORDS[released.halted]) if released.halted else "",
+        "halted": speaker.say(order_words.HALTED_WORDS[released.halted]) if released.halted else "",
         "next": rollout.next_step(released.share),
         "minutes": None if seconds is None else max(1, seconds // 60),
     }

@@ -23,6 +23,11 @@ class Sentence:
         return self.text % self.params if self.params else self.text
 
 
+HALTED_WORDS = {
+    "by_hand": N_("halted by hand"),
+    "refused": N_("halted by itself: boxes do not take it"),
+    "silent": N_("halted by itself: boxes fall silent"),
+}
 NOTHING = N_("Nothing changes for any box.")
 DRILL = N_("A drill: nothing changes in any lesson. It shows how fast a stop would arrive.")
 STOP = N_("All answers stop in every school, until another order lets them go on.")

@@ -5,6 +5,7 @@ Accounts themselves are made on the region's machine alone. Keeps out: rules, SQ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, g, redirect, request, url_for
@@ -12,7 +13,8 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync.errors import N_, LoginRefused, SyncError
-from sync.server import audit, logins, operators, second_factor, web_access, web_context
+from sync.server import audit, logins, operators, order_words, second_factor, web_access, web_context
+from sync.server.audit_chain import Entry
 from sync.server.operators import Typed
 from sync.server.web_access import current_operator, needs
 from sync.server.web_context import db, form, key, now, show
@@ -54,6 +56,22 @@ ACTION_WORDS = {
     "desk_signed": N_("signature of a change of keys came back"),
     "desk_released": N_("keys for orders changed"),
     "desk_withdrawn": N_("change of keys withdrawn"),
+}
+ACTOR_WORDS = {audit.CONSOLE: N_("at the server"), audit.SYSTEM: N_("the server itself")}
+DETAIL_WORDS = {
+    "codes": N_("codes"),
+    "number": N_("order number"),
+    "reason": N_("why"),
+    "role": N_("role"),
+    "rows": N_("rows"),
+    "share": N_("of a hundred boxes"),
+    "signed_with": N_("key"),
+}
+VALUE_WORDS = {
+    "viewer": N_("viewer"),
+    "operator": N_("operator"),
+    "auditor": N_("auditor"),
+    **order_words.HALTED_WORDS,
 }
 
 
@@ -194,7 +212,7 @@ def record() -> Response:
     entries = audit.newest(db(), int(before) if before.isdecimal() and len(before) < 12 else None)
     return show(
         "audit.html",
-        entries=[(link.entry, _action(link.entry.action)) for link in entries],
+        entries=[_in_words(link.entry) for link in entries],
         head=audit.head(db()),
         older=entries[-1].entry.number if len(entries) == audit.PAGE_ENTRIES else None,
     )
@@ -206,8 +224,17 @@ def verify_record() -> Response:
     return show("audit_verified.html", verdict=audit.verify_record(db(), key()))
 
 
-def _action(action: str) -> str:
-    return web_context.speaker().say(ACTION_WORDS.get(action, action))
+def _in_words(entry: Entry) -> tuple[Entry, str, str, list[tuple[str, str]]]:
+    """Return an entry, who did it, what was done, and its details."""
+    details = [
+        (_word(DETAIL_WORDS, name), _word(VALUE_WORDS, str(value))) for name, value in entry.details.items()
+    ]
+    return entry, _word(ACTOR_WORDS, entry.actor), _word(ACTION_WORDS, entry.action), details
+
+
+def _word(words: Mapping[str, str], name: str) -> str:
+    """A name of a person, a number, what a later version wrote: what has no word stands as it is."""
+    return web_context.speaker().say(words[name]) if name in words else name
 
 
 # Answers -----------------------------------------------------------------------------------
