@@ -36,6 +36,10 @@ ANSWER = (
     "1. $2 \\cdot 3 = 6$\n2. $\\frac{3}{6} + \\frac{2}{6} = ?$\n\n"
     "$$x = \\frac{-b \\pm \\sqrt{b^2 - 4ac}}{2a}$$"
 )
+# Who has a card already is not ticked by itself; a name that is there or comes twice is asked about.
+BUTTON = "main form button"
+TICKED = "document.querySelector('[name=learner]').checked = true"
+TYPED = "document.querySelector('#learners').value = 'Айгерім\\nДина\\nДина'"
 OPEN_QUESTIONS = "SELECT count(*) FROM question WHERE state <> 'answered'"
 # Answers of other kinds than a page: their own tests read them.
 NO_PAGES = re.compile(r"/(static|speech|openapi)|\.(json|csv|jsonl|sb1|html)$|stream$|^/(health|held)$")
@@ -50,6 +54,7 @@ class Visit:
     who: str  # teacher, learner or stranger
     path: str
     press: str = ""  # a button to press there, for pages that only a form opens
+    before: str = ""  # a script that fills the form in before that
 
 
 @dataclass
@@ -91,10 +96,12 @@ class Scene:
             Visit("learner-stored", "stored.of_learner", "teacher", f"{learner}/stored"),
             Visit("class", "people.school_class", "teacher", "/teacher/class"),
             Visit("cards", "people.choose_cards", "teacher", "/teacher/cards"),
-            Visit("printed-cards", "people.print_cards", "teacher", "/teacher/cards", "main form button"),
+            Visit("printed-cards", "people.print_cards", "teacher", "/teacher/cards", BUTTON, TICKED),
+            Visit("list-preview", "people.add_learners", "teacher", "/teacher/learners", BUTTON, TYPED),
             Visit("recovery", "people.recovery", "teacher", "/teacher/recovery"),
+            Visit("recovery-sheet", "people.print_recovery", "teacher", "/teacher/recovery", BUTTON),
             Visit("backup", "care.sheet", "teacher", "/teacher/backup"),
-            Visit("backup-sheet", "care.show_sheet", "teacher", "/teacher/backup", "main form button"),
+            Visit("backup-sheet", "care.show_sheet", "teacher", "/teacher/backup", BUTTON),
             Visit("guide", "guide.show", "teacher", "/teacher/guide"),
             Visit("network", "network.show", "teacher", "/teacher/box"),
             Visit("wifi", "portal.show", "stranger", "/wifi"),
@@ -165,6 +172,8 @@ class Tour:
         if faults is not None:
             page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(self.scene.room.url + visit.path, wait_until="load")
+        if visit.before:
+            page.evaluate(visit.before)
         if visit.press:
             page.click(visit.press)
             page.wait_for_load_state("load")
