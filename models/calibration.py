@@ -141,7 +141,7 @@ def thread_candidates(cores: int) -> tuple[int, ...]:
     """Which thread counts are worth measuring, the likely best first: time may run out."""
     if cores <= 1:
         return (1,)
-    return tuple(dict.fromkeys((cores - 1, cores, max(1, cores // 2), 1)))
+    return tuple(dict.fromkeys((unmeasured_threads(cores), cores, max(1, cores // 2), 1)))
 
 
 def expected_seconds(timings: Timings, rows: int) -> float:

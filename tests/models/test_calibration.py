@@ -139,7 +139,7 @@ def test_a_key_names_every_fact():
 
 def test_few_thread_counts_are_tried_on_many_cores():
     assert thread_candidates(1) == (1,)
-    assert thread_candidates(2) == (1, 2)
+    assert thread_candidates(2) == (2, 1), "if there is time for one only, then for what is safe"
     assert thread_candidates(4) == (3, 4, 2, 1)
     assert len(thread_candidates(64)) == 4
 
@@ -183,6 +183,31 @@ def test_a_slow_machine_is_not_measured_longer_than_bearable():
     assert calibration.dials.answers <= 8
     assert machine.wall < 15
     assert len(calibration.timings.threads) < 4
+
+
+@pytest.mark.parametrize(("row_ms", "seconds"), [(150, 10), (500, 10), (1500, 15)])
+def test_a_machine_that_only_calculates_slowly_is_not_kept_for_minutes(row_ms, seconds):
+    # A machine whose instructions are translated, or a board without dot products.
+    machine = SlowMachine(weights_ms=0, row_ms=row_ms)
+    calibration = machine.measured(cores=2)
+    assert machine.wall <= seconds
+    assert calibration.dials.answers == 1 or row_ms < STEP_SECONDS * 1000
+    assert calibration.dials.step_rows <= 12
+    assert expected_seconds(calibration.timings, 60) == pytest.approx(60 * row_ms / 1000, rel=0.5)
+
+
+def test_a_cold_card_does_not_make_a_quick_machine_look_slow():
+    machine = SlowMachine(weights_ms=40, row_ms=1)
+    machine.wall = 0.0
+    warm, machine.weights_ms = machine.weights_ms, 3000.0
+    decode = machine.decode
+
+    def first_then_warm(spans):
+        decode(spans)
+        machine.weights_ms = warm
+
+    machine.decode = first_then_warm  # type: ignore[method-assign]
+    assert machine.measured().dials == Dials(threads=4, answers=30, step_rows=60)
 
 
 def test_a_busy_machine_is_noticed():
