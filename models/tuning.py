@@ -37,6 +37,11 @@ class Tuner:
         self._heat = heat
         self._until_look = HEAT_LOOK_SECONDS
         self.dials = calibration.dials
+        timings = calibration.timings
+        # For the watchdog: a step of a slow machine is long and no hang.
+        self.slowest_row_seconds = max(
+            step.seconds / step.rows for step in (*timings.answers, *timings.prompts)
+        )
 
     @property
     def factor(self) -> float:

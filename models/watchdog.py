@@ -28,13 +28,16 @@ def patience_seconds(rows: int, slowest_row_seconds: float) -> float:
 class Watchdog:
     """Looks on while a step runs. `abort` asks the step to end; `give_up` ends the process."""
 
-    def __init__(self, abort: Callable[[], None], give_up: Callable[[], None]) -> None:
+    def __init__(
+        self, abort: Callable[[], None], give_up: Callable[[], None], slowest_row_seconds: float = 0.0
+    ) -> None:
+        """`slowest_row_seconds`: what was measured before; on a slow box the very first prompt is long."""
         self._abort = abort
         self._give_up = give_up
         self._lock = threading.Lock()
         self._deadline: float | None = None
         self._aborted = False
-        self._slowest_row_seconds = 0.0
+        self._slowest_row_seconds = slowest_row_seconds
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
         self._thread.start()

@@ -172,7 +172,8 @@ class Worker:
         watchdog: Watchdog | None = None
         try:
             engine = self._engine = self._load()
-            watchdog = Watchdog(engine.abort, _give_up)
+            slowest = self.tuner.slowest_row_seconds if self.tuner else 0.0
+            watchdog = Watchdog(engine.abort, _give_up, slowest)
             with self._lock:
                 if self._state is State.LOADING:
                     self._state = State.READY
