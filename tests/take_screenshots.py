@@ -18,7 +18,7 @@ from appliance.web.rescue import create_rescue_app
 from tests import region_tour
 from tests.care.school import make_school
 from tests.fake_engine import FakeEngine
-from tests.page_tour import Tour, browser, played_room
+from tests.page_tour import Scene, Tour, browser, played_room
 from tests.region_simulator import serve
 from tests.room import open_room
 
@@ -27,6 +27,9 @@ PHONE, DESK = 360, 1280
 # What a teacher has on a desk or a wall as well.
 ALSO_WIDE = ("teacher", "projector", "report", "ask", "needs", "equity", "desk", "nation", "codes")
 LOOKS = [(language, width) for width in (PHONE, DESK) for language in languages.languages()]
+README_PICTURE = FOLDER.parent / "images" / "pages.png"
+README_PARTS = (("ask", "en", PHONE), ("teacher", "kk", 900))
+README_GAP = 12
 COLOURS = 16
 # A phone's page of many screens says no more below this.
 MOST_HEIGHT = 2400
@@ -57,6 +60,21 @@ def _take_box(chromium: Chromium) -> None:
                 if width == PHONE or visit.name in ALSO_WIDE:
                     _take(tour.open(visit), visit.name, language, width)
             tour.close()
+        _take_readme(chromium, scene)
+
+
+def _take_readme(chromium: Chromium, scene: Scene) -> None:
+    """The first picture somebody sees of all this: a learner's telephone beside the teacher's desk."""
+    parts = []
+    for name, language, width in README_PARTS:
+        tour = Tour(chromium, scene, language, width)
+        page = tour.open(next(visit for visit in scene.visits() if visit.name == name))
+        parts.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+        tour.close()
+    whole = Image.new("RGB", (sum(part.width for part in parts) + README_GAP, parts[0].height), "#8a9694")
+    whole.paste(parts[0], (0, 0))
+    whole.paste(parts[1], (whole.width - parts[1].width, 0))
+    _save(whole, README_PICTURE)
 
 
 def _take_region(chromium: Chromium, scene: region_tour.Scene) -> None:
@@ -71,7 +89,8 @@ def _take_region(chromium: Chromium, scene: region_tour.Scene) -> None:
 def _take(page: Page, name: str, language: str, width: int) -> None:
     folder = FOLDER / language
     folder.mkdir(parents=True, exist_ok=True)
-    _save(page.screenshot(full_page=True), folder / f"{name}{'-wide' if width == DESK else ''}.png")
+    picture = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    _save(picture, folder / f"{name}{'-wide' if width == DESK else ''}.png")
     page.close()
 
 
@@ -100,8 +119,7 @@ def _take_rescue(chromium: Chromium) -> None:
                 _take(page, "rescue", language, PHONE)
 
 
-def _save(picture: bytes, path: Path) -> None:
-    image = Image.open(io.BytesIO(picture)).convert("RGB")
+def _save(image: Image.Image, path: Path) -> None:
     image = image.crop((0, 0, image.width, min(image.height, MOST_HEIGHT)))
     # Without dithering, so that letters keep their edges and rows of one colour pack well.
     small = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
