@@ -42,6 +42,7 @@ RECURRENT_ANSWERS = 8
 # SmolLM2 against it takes 15 ms and more on one core, these 0.05 ms; hardly ever is none of them allowed.
 GRAMMAR_FIRST = 256
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
+_BF16 = 30  # ggml_type, where the package stops naming them
 # llama_decode's answers.
 _OK, _NO_CELLS, _ABORTED, _INVALID = 0, 1, 2, -1
 _WARN, _ERROR, _CONTINUED = 3, 4, 5  # ggml_log_level as the library sends it
@@ -348,6 +349,9 @@ class LlamaEngine:
             kv_unified=True,
             # Without it every row computes the cells of all learners.
             flash_attn_type=llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            # With K and V of different types, a row that is alone is computed like any other. What cannot be
+            # divided can have no guess beside it, and its few layers of attention hardly miss the tiles.
+            type_v=llama.GGML_TYPE_F16 if self.divisible else _BF16,
             # The second is used for every step of more than one row, so with batching they are the same.
             n_threads=threads,
             n_threads_batch=threads,
@@ -425,9 +429,8 @@ class LlamaEngine:
         tokens, and attention adds cells up in their order: an answer would depend on who has just finished.
         """
         self._forget_sampler(sequence)
-        if self.divisible:
-            llama.llama_memory_seq_cp(self._memory, sequence, self._bin, -1, -1)
-            self._is_bin_empty = False
+        llama.llama_memory_seq_cp(self._memory, sequence, self._bin, -1, -1)
+        self._is_bin_empty = False
         llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def tidy(self) -> None:

@@ -79,12 +79,7 @@ class Memory:
                 shared = min(held.decoded, common_length(held.tokens, prompt))
                 if shared > length:
                     source, length = held.sequence, shared
-        if self.divisible:
-            length = min(length, most_shared(prompt))
-        # One token must be decoded, what cannot be divided or not: its row tells the answer's first word.
-        elif length >= len(prompt):
-            length = 0
-        return source, length
+        return source, min(length, most_shared(prompt))
 
     def can_spare_a_sequence(self) -> bool:
         """Is there one whose loss costs no lesson?"""
@@ -122,12 +117,26 @@ class Memory:
         """Two requests begin alike: that is a lesson, and it stays when both have left."""
         if shared < MIN_SHARED_TOKENS:
             return
-        if self.divisible and not self.shelf.covers(prompt, shared):
+        if not self.divisible:
+            self._note_checkpoint(prompt)
+            return
+        if not self.shelf.covers(prompt, shared):
             self.keep_lesson(sequence, prompt[:shared], uses=2)
             return
         lesson = max(self.shelf.lessons(), key=lambda kept: common_length(kept.tokens, prompt), default=None)
         if lesson is not None:
             self.shelf.touch(lesson)
+
+    def _note_checkpoint(self, prompt: list[int]) -> None:
+        """What several went on from is a lesson; a conversation is gone on with once."""
+        kept, _ = self.shelf.longest(prompt)
+        if kept is not None:
+            self.shelf.touch(kept)
+            kept.is_lesson = kept.is_lesson or kept.uses > 1
+
+    def keep_checkpoint(self, sequence: int, tokens: list[int]) -> None:
+        """Others may go on from here, but nobody has said so: until they do, it goes like a conversation."""
+        self.keep_finished(sequence, tokens)
 
     def keep_lesson(self, sequence: int, tokens: list[int], *, uses: int = 1) -> None:
         """The running sequence begins with these: they stay without it."""
@@ -212,6 +221,12 @@ class Memory:
                 freed = would_free
             if freed >= missing:
                 break
+        # Where kept sequences begin alike, the last to go frees what the others seemed not to hold.
+        for sequence in [victim for victim in victims if victim not in chosen]:
+            if freed >= missing:
+                break
+            chosen.append(sequence)
+            freed = self.account.freed_by(chosen)
         for sequence in chosen:
             self.forget(sequence)
         return True

@@ -74,7 +74,7 @@ class Shelf:
         length = 0
         for kept in self:
             shared = common_length(kept.tokens, prompt)
-            if not self._divisible and shared < len(kept.tokens):
+            if not self._divisible and not len(kept.tokens) == shared <= most_shared(prompt):
                 continue
             # Of equals the lesson: it is what must look used.
             if shared > length or (shared == length and best is not None and kept.is_lesson):
@@ -82,12 +82,22 @@ class Shelf:
         return best, length
 
     def covers(self, prompt: Sequence[int], tokens: int) -> bool:
-        """Is so much of the prompt on the shelf as a lesson, or nearly so?"""
+        """Is so much of the prompt on the shelf as a lesson, or nearly so?
+
+        Nearly helps nobody where a state is shared whole or not at all: there, whatever is kept counts.
+        """
+        if not self._divisible:
+            wanted = prompt[:tokens]
+            return any(kept.tokens == wanted for kept in self)
         near = tokens - MIN_SHARED_TOKENS
         return any(common_length(kept.tokens, prompt) > near for kept in self.lessons())
 
     def put(self, kept: Kept) -> None:
         self._kept[kept.sequence] = kept
+
+    def longest_common(self, prompt: Sequence[int]) -> int:
+        """With how many tokens some kept sequence begins like the prompt."""
+        return max((common_length(kept.tokens, prompt) for kept in self), default=0)
 
     def touch(self, kept: Kept) -> None:
         """Somebody shares it: it goes to the safe end, and so does each lesson it begins with."""

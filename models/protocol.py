@@ -139,7 +139,10 @@ class Engine(Protocol):
         """Write the sequence, which holds exactly these tokens, to a file. Raises OSError."""
 
     def load(self, sequence: int, path: Path) -> list[int] | None:
-        """Fill the empty sequence from a file, with cells of its own; its tokens, or None and it is empty."""
+        """Fill the empty sequence from a file, with cells of its own; its tokens, or None and it is empty.
+
+        Only from a file that is known to be whole: llama.cpp ends the process on some that are cut short.
+        """
 
     @property
     def threads(self) -> int: ...

@@ -62,6 +62,7 @@ class Slot:
     shared: int  # leading tokens it did not have to decode
     decoded: int  # tokens in the engine's memory
     readings: tuple[range, ...] = ()  # positions that are read in steps of their own
+    checkpoint: int = 0  # leading tokens after which what cannot be divided is kept; 0 = nowhere
     answered: int = 0
     turn_priority: int = Priority.LEARNER  # by which it got its row; age may have raised it
     turn_characters: int = 0  # written since then
@@ -232,17 +233,24 @@ class Scheduler:
     def _is_held(self, request: Request) -> bool:
         """Is somebody decoding right now what this request would have to decode too?"""
         for slot in self._active.values():
-            if slot.prompt_left <= 0 or not self.memory.divisible:
+            if slot.prompt_left <= 0:
                 continue
             common = slot.commons.get(request.number)
             if common is None:
-                common = slot.commons[request.number] = common_length(slot.request.prompt, request.prompt)
+                common = slot.commons[request.number] = self._will_share(slot, request)
             if (
                 slot.decoded < min(common, most_shared(request.prompt))
                 and common - slot.shared >= MIN_SHARED_TOKENS
             ):
                 return True
         return False
+
+    def _will_share(self, slot: Slot, request: Request) -> int:
+        """How much of its prompt the request need not read once this one is read."""
+        common = common_length(slot.request.prompt, request.prompt)
+        if self.memory.divisible:
+            return common
+        return slot.checkpoint if slot.checkpoint <= min(common, most_shared(request.prompt)) else 0
 
     def _find_loser(self, rank: Rank) -> Slot | None:
         """Whose answer pauses for a request of this rank."""
@@ -282,8 +290,24 @@ class Scheduler:
         share = 1 - shared / len(request.prompt) if request.is_whole_prompt else 1.0
         self.fairness.charge_typed(request.priority, request.key, request.characters * share)
         slot = Slot(request, sequence, list(request.prompt), shared, decoded=shared)
-        slot.readings = _readings(shared, request.prefix_tokens or request.head_tokens, len(request.prompt))
+        if not self.memory.divisible:
+            slot.checkpoint = self._find_checkpoint(request)
+        lesson = slot.checkpoint or request.prefix_tokens or request.head_tokens
+        slot.readings = _readings(shared, lesson, len(request.prompt))
         return slot
+
+    def _find_checkpoint(self, request: Request) -> int:
+        """Where others will go on from: where the caller says, or where the first message ends.
+
+        Or before that, where another prompt went its own way: the next ones may do so, too.
+        """
+        if request.prefix_tokens:
+            return request.prefix_tokens
+        running = (common_length(slot.request.prompt, request.prompt) for slot in self._seated())
+        common = max(self.memory.shelf.longest_common(request.prompt), *running, 0)
+        head = request.head_tokens
+        place = head if common >= head or common < MIN_SHARED_TOKENS else common
+        return place if MIN_SHARED_TOKENS <= place <= most_shared(request.prompt) else 0
 
     def _held(self) -> list[Held]:
         return [Held(slot.sequence, slot.tokens, slot.decoded) for slot in self._seated()]
@@ -311,7 +335,7 @@ class Scheduler:
             if slot.prompt_left <= 0
         ]
         room = self.step_rows - len(spans)
-        if len(spans) < len(self._active):
+        if self.memory.divisible and len(spans) < len(self._active):
             for slot in sorted(self._active.values(), key=self._prefill_order):
                 rows = self._short_rows(slot, room)
                 if rows <= 0:
@@ -331,13 +355,20 @@ class Scheduler:
         return rows + 1 if rows > 0 and whole - rows == 1 else rows
 
     def plan_reading(self) -> Span | None:
-        """The next rows of a long prompt, for a step of their own; None when nobody has one to read."""
-        readers = [slot for slot in self._active.values() if slot.long_rows]
+        """The next rows of a long prompt, for a step of their own; None when nobody has one to read.
+
+        A model with a state reads all its prompts so: llama.cpp would cut a step of several sequences into
+        pieces, by who else is there, and some states depend on where they were cut (decision 0053).
+        """
+        is_alone = not self.memory.divisible
+        readers = [
+            slot for slot in self._active.values() if slot.long_rows or (is_alone and slot.prompt_left > 0)
+        ]
         if not readers:
             return None
         slot = min(readers, key=self._prefill_order)
-        rows = min(self._rows_until_cut(slot), slot.long_rows, READING_ROWS)
-        return _prompt_span(slot, rows)
+        long = min(self._rows_until_cut(slot), slot.long_rows, READING_ROWS)
+        return _prompt_span(slot, long or self._short_rows(slot, self.step_rows))
 
     def _prefill_order(self, slot: Slot) -> tuple[Rank, float]:
         """Shortest first in each class, so that one long prompt hardly delays the others' first words.
@@ -353,9 +384,9 @@ class Scheduler:
 
     def _rows_until_cut(self, slot: Slot) -> int:
         left = slot.prompt_left
-        cut = slot.request.prefix_tokens - slot.decoded
+        cut = slot.checkpoint - slot.decoded
         # What cannot be divided later must end exactly where the lesson ends.
-        return min(left, cut) if not self.memory.divisible and cut > 0 else left
+        return min(left, cut) if cut > 0 else left
 
     def advance(self, span: Span) -> None:
         """The span is in the engine's memory now."""
@@ -364,8 +395,11 @@ class Scheduler:
         slot.decoded += len(span.tokens)
         self.memory.account.grow(span.sequence, len(span.tokens))
         lesson = slot.request.prefix_tokens
-        if before < lesson <= slot.decoded and not self.memory.shelf.covers(slot.request.prompt, lesson):
-            self.memory.keep_lesson(slot.sequence, slot.request.prompt[:lesson])
+        place = lesson or slot.checkpoint
+        if not before < place <= slot.decoded or self.memory.shelf.covers(slot.request.prompt, place):
+            return
+        keep = self.memory.keep_lesson if lesson else self.memory.keep_checkpoint
+        keep(slot.sequence, slot.request.prompt[:place])
 
     def answer(self, sequence: int, token: int, characters: int = 0) -> bool:
         """Note the chosen token and its text's length; False when it was the last one allowed."""

@@ -38,6 +38,7 @@ class Lesson:
             learner=["", "Aigerim", "Bolat", "Erlan", "Dana"][shape % 5],
             priority=Priority(min(2, shape % 7 % 3)),
             prefix_tokens=len(lesson) if shape % 3 else 0,
+            head_tokens=len(lesson) if shape % 5 else 0,
             characters=size,
             arrived=self.now,
         )
