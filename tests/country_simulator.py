@@ -6,10 +6,11 @@ statements; the nation's inbox and sums. Some boxes speak real HTTP to their reg
 functions the HTTP door calls (`inbox`, `answers`); a tally says how many.
 
 Simulated: the clock (a month passes while the machine works; nobody waits), the lessons, whether a line or a
-machine is on, and who carries a stick. Three shortcuts save time and change nothing: a box's empty database
+machine is on, and who carries a stick. Five shortcuts save time and change nothing: a box's empty database
 is a copy of one that was migrated, with an epoch of its own; that it is migrated is not looked up again at
-every start; and a timer's tick that the pure rule would turn away (`not_its_turn`, no link) is not played.
-Within a day boxes are played one after the other.
+every start; it stays open from one run to the next; a signature that was verified is not verified again; and
+a timer's tick that the pure rule would turn away (`not_its_turn`, no link) is not played. Within a day boxes
+are played one after the other.
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 from unittest import mock
 
 from flask import Flask
+from sqlite_utils import Database
 
 from sync import client, nation, outbox, schedule, usb
 from sync.budget import DEFAULT_LIMITS, KAZAKHSTAN, is_due, last_slot
 from sync.clock import Reading
-from sync.database import write_transaction
+from sync.database import open_database, write_transaction
 from sync.errors import RegionBusy, RegionUnreachable
 from sync.event import KINDS, Event
-from sync.keys import get_device_key
+from sync.keys import get_device_key, is_signed_by
 from sync.nation import is_school_week
 from sync.reply import read_question
 from sync.server import answers, enrolments, forward, inbox, national, registry, sticks
@@ -167,6 +170,30 @@ class Country:
             }
 
 
+class Databases:
+    """The boxes' databases: each opened once, by whoever asks first, and closed at the end.
+
+    Opening, reading the schema and folding the log back into the file took a third of a box's run; that a box
+    which was switched off finds everything again is what other tests play (`tests/sync/test_power_cuts`).
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[Path, Database] = {}
+        self._stack = ExitStack()
+
+    def open(self, path: Path) -> Database:
+        if path not in self._open:
+            found = open_database(path)
+            self._stack.callback(found.close)
+            self._stack.enter_context(mock.patch.object(found, "close"))  # undone before it is closed
+            self._open[path] = found
+        return self._open[path]
+
+    def close(self) -> None:
+        self._open.clear()
+        self._stack.close()
+
+
 class RegionPart:
     """One region with its boxes; day by day it lives through the plan."""
 
@@ -183,6 +210,7 @@ class RegionPart:
             forward.join(made, "http://nation.example", code(Place(made.name)))
         self.region = get_region(settings)
         self.app = create_app(self.region, clock=self.clock)
+        self.databases = Databases()
         self.boxes = self._make_boxes()
 
     @contextmanager
@@ -234,7 +262,19 @@ class RegionPart:
     # The month
 
     def play(self) -> Tally:
-        with serve(self.app) as url, closing(open_store(self.region.database)) as store:
+        with (
+            closing(self.databases),
+            serve(self.app) as url,
+            closing(open_store(self.region.database)) as store,
+            mock.patch("sync.client.open_database", self.databases.open),
+            mock.patch("sync.client.migrate", lambda *_: None),
+            mock.patch("sync.boots.read", self.clock.read),
+            mock.patch("sync.link.is_up", lambda _url: True),
+            mock.patch("sync.link.is_metered", lambda: False),
+            mock.patch("sync.nation.write_section", self._counting),
+            mock.patch("sync.keys.is_signed_by", _is_signed_by),
+            mock.patch("sync.reply.is_signed_by", _is_signed_by),
+        ):
             for at in range(self.plan.days):
                 self._day(store, url, self.plan.first_day + timedelta(days=at))
             self._last_days(store, url)
@@ -272,16 +312,7 @@ class RegionPart:
                 return HttpTransport(url, token, meter)
             return Line(store, self.region, token, meter, self.clock)
 
-        with ExitStack() as patches:
-            for name, value in (
-                ("sync.boots.read", self.clock.read),
-                ("sync.schedule.HttpTransport", line),
-                ("sync.client.migrate", lambda *_: None),
-                ("sync.link.is_up", lambda _url: True),
-                ("sync.link.is_metered", lambda: False),
-                ("sync.nation.write_section", self._counting),
-            ):
-                patches.enter_context(mock.patch(name, value))
+        with mock.patch("sync.schedule.HttpTransport", line):
             yield
 
     def _counting(self, section: nation.NationSection) -> bytes:
@@ -381,6 +412,8 @@ class RegionPart:
 
 
 _write_section = nation.write_section
+# The same words under the same signature are verified once: a box reads its enrolment anew for each run.
+_is_signed_by = lru_cache(maxsize=4096)(is_signed_by)
 
 
 def _is_in(at: datetime, span: Span | None) -> bool:
