@@ -18,6 +18,7 @@ from sync.keys import SecretKey
 VERSION = 1
 NO_PREVIOUS = bytes(32)
 _PURPOSE = b"sandyq/region/audit/1"
+_PURPOSE_OF_CHECKPOINT = b"sandyq/region/audit-checkpoint/1"
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,24 @@ class Verdict:
     broken_at: int | None = None  # the number where it breaks
 
 
-def verify(chain: Iterable[Linked], key: SecretKey) -> Verdict:
-    """Follow the chain from its beginning to its end, or to where it breaks."""
-    count, head = 0, NO_PREVIOUS
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far the chain was found to hold, and when all of it was last looked through."""
+
+    count: int
+    head: bytes
+    looked_at: datetime
+
+    def proof(self, key: SecretKey) -> bytes:
+        """Return what nobody without the key can write down."""
+        fields = [VERSION, self.count, self.head, self.looked_at.isoformat()]
+        return key.mac(_PURPOSE_OF_CHECKPOINT, cbor.write(fields))
+
+
+def verify(chain: Iterable[Linked], key: SecretKey, since: Checkpoint | None = None) -> Verdict:
+    """Follow the chain from its beginning, or from where it was found to hold, to its end or to where it
+    breaks."""
+    count, head = (since.count, since.head) if since else (0, NO_PREVIOUS)
     for link in chain:
         expected = link.entry.proof(head, key)
         if link.entry.number != count + 1 or not hmac.compare_digest(link.proof, expected):

@@ -221,7 +221,8 @@ def record() -> Response:
 @people.get("/audit/verify")
 @needs("auditor")
 def verify_record() -> Response:
-    return show("audit_verified.html", verdict=audit.verify_record(db(), key()))
+    verdict, since = audit.verify_newest(db(), key(), now())
+    return show("audit_verified.html", verdict=verdict, since=since)
 
 
 def _in_words(entry: Entry) -> tuple[Entry, str, str, list[tuple[str, str]]]:

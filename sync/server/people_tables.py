@@ -79,3 +79,18 @@ BACK = tuple(
         "operator",
     )
 )
+
+# Up to where the record was found to hold: so that a page need not follow years of it at each visit.
+CHECKPOINT_FORWARD: tuple[str, ...] = (
+    """
+    CREATE TABLE audit_checkpoint (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        count INTEGER NOT NULL,
+        head {bytes} NOT NULL,
+        looked_at TEXT NOT NULL,  -- when all of it was last looked through
+        proof {bytes} NOT NULL
+    ) {strict}
+    """,
+)
+
+CHECKPOINT_BACK: tuple[str, ...] = ("DROP TABLE audit_checkpoint",)

@@ -142,6 +142,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("r007_desk", desk_tables.FORWARD, desk_tables.BACK),
     Migration("r008_national_days", nation_tables.DAYS_FORWARD, nation_tables.DAYS_BACK),
     Migration("r009_national_sums", nation_tables.SUMS_FORWARD, nation_tables.SUMS_BACK),
+    Migration("r010_audit_checkpoint", people_tables.CHECKPOINT_FORWARD, people_tables.CHECKPOINT_BACK),
     # Whose an epoch is, one step down an index. Not unique: an epoch is many batches, and all of one box.
     Migration(
         "r010_whose_epoch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,51 @@ def test_an_entry_is_there_only_with_what_it_tells(store: Store) -> None:
         audit.append(store.db, KEY, NOON, "dana", "order_published")
         raise RuntimeError
     assert audit.verify_record(store.db, KEY).count == 6
+
+
+def test_the_page_follows_only_what_came_since_today(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed: list[int] = []
+    proof = Entry.proof
+
+    def noted(self: Entry, previous: bytes, key: SecretKey) -> bytes:
+        followed.append(self.number)
+        return proof(self, previous, key)
+
+    assert audit.verify_newest(store.db, KEY, NOON)[0].count == 6
+    audit.append(store.db, KEY, NOON, "dana", "log_out")
+    monkeypatch.setattr(Entry, "proof", noted)
+    verdict, since = audit.verify_newest(store.db, KEY, NOON + timedelta(hours=1))
+    assert (verdict.count, since.count if since else 0, followed) == (7, 6, [7])
+    # However often somebody looks, all of it is looked through again after a day.
+    assert audit.verify_newest(store.db, KEY, NOON + timedelta(hours=23))[0].count == 7
+    assert followed == [7]
+    assert audit.verify_newest(store.db, KEY, NOON + timedelta(hours=25))[0].count == 7
+    assert followed == [7, 1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE audit_checkpoint SET count = 5, head = (SELECT proof FROM audit WHERE number = 5)",
+        "UPDATE audit_checkpoint SET looked_at = '2099-01-01T00:00:00+00:00'",
+        "UPDATE audit_checkpoint SET looked_at = 'never'",
+        "DELETE FROM audit_checkpoint",
+    ],
+)
+def test_a_checkpoint_that_is_not_ours_hides_nothing(store: Store, sql: str) -> None:
+    audit.verify_newest(store.db, KEY, NOON)
+    attack(store, "UPDATE audit SET actor = 'mallory' WHERE number = 2")
+    # What was looked through today is believed until tomorrow, by the page; never by the command.
+    assert audit.verify_newest(store.db, KEY, NOON)[0].broken_at is None
+    assert audit.verify_record(store.db, KEY).broken_at == 2
+    store.db.execute(sql)
+    assert audit.verify_newest(store.db, KEY, NOON)[0].broken_at == 2
+
+
+def test_entries_cut_off_behind_a_checkpoint_are_looked_for(store: Store) -> None:
+    audit.verify_newest(store.db, KEY, NOON)
+    attack(store, "DELETE FROM audit WHERE number IN (5, 6)")
+    assert audit.verify_newest(store.db, KEY, NOON)[0].count == 4
 
 
 def test_the_commands_verify_and_show_the_record(tmp_path: Path, region: RegionSimulator) -> None:
