@@ -1,12 +1,14 @@
 """Talk to the engine, or to any other server of the OpenAI chat API, over HTTP.
 
-Promises one family of errors whatever the line does. Keeps out: who may ask, and what is saved.
+Promises one family of errors whatever the line does, and that an answer of our own engine whose line was cut
+is read on where it stopped, and written once. Keeps out: who may ask, and what is saved.
 """
 
 import json
 import logging
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
@@ -22,6 +24,11 @@ CONNECT_SECONDS = 2.0
 # Between two bytes of a stream: the engine sends a comment every second while a request waits, and a
 # step of a slow machine stays far below this. Longer silence means that it hangs.
 SILENCE_SECONDS = 30.0
+# Our engine goes on for ten seconds without a reader (models/resume); then there is nothing to come back to.
+RESUME_SECONDS = 8.0
+RESUME_PAUSE_SECONDS = 0.2
+# A line that is cut again and again is no line.
+MOST_RETURNS = 10
 # Answers are short; a line this long is not from a chat server.
 MAX_LINE_BYTES = 1 << 20
 READ_BYTES = 1 << 16
@@ -160,21 +167,25 @@ class EngineClient:
             EngineUnreachable: no engine, it is loading or full, or it stopped in the middle.
             AnswerFailed: the engine refuses this very request; `reason` holds its code.
         """
+        response = self._request("POST", "", json=body)
+        answer = _Answer(response.headers.get("Sandyq-Request-Id", ""))
         try:
-            response = self._pool.request(
-                "POST",
-                f"{self._url}/v1/chat/completions",
-                json=body,
-                headers=self._headers,
-                preload_content=False,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise EngineUnreachable from error
-        answer = _Answer()
-        try:
-            if response.status != 200:
-                raise _refusal(response.status, response.read(MAX_LINE_BYTES))
-            yield from answer.pieces(_lines(cast("urllib3.HTTPResponse", response)))
+            for _ in range(MOST_RETURNS):
+                if response.status != 200:
+                    raise _refusal(response.status, response.read(MAX_LINE_BYTES))
+                try:
+                    yield from answer.pieces(_lines(response))
+                except _LineCut as cut:
+                    response.close()
+                    if not (self.is_ours and answer.id):
+                        raise EngineUnreachable from cut
+                else:
+                    return
+                log.info(
+                    "the engine's line was cut; reading on behind %s", answer.last_event or "its beginning"
+                )
+                response = yield from self._come_back(answer)
+            raise EngineUnreachable
         except urllib3.exceptions.HTTPError as error:
             raise EngineUnreachable from error
         finally:
@@ -182,6 +193,41 @@ class EngineClient:
             response.close()
             if answer.id and not answer.is_whole:
                 self._end(answer.id)
+
+    def _request(self, method: str, path: str, **more: Any) -> urllib3.HTTPResponse:
+        try:
+            response = self._pool.request(
+                method,
+                f"{self._url}/v1/chat/completions{path}",
+                headers={**self._headers, **more.pop("headers", {})},
+                preload_content=False,
+                **more,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise EngineUnreachable from error
+        return cast("urllib3.HTTPResponse", response)
+
+    def _come_back(self, answer: "_Answer") -> Generator[Piece, None, urllib3.HTTPResponse]:
+        """Return the rest of the answer. Raises EngineUnreachable when there is none, or no engine."""
+        path = f"/{quote(answer.id, safe='')}/events"
+        headers = {"Last-Event-ID": answer.last_event} if answer.last_event else {}
+        end = time.monotonic() + RESUME_SECONDS
+        while True:
+            yield Piece()  # whoever reads along may want to stop
+            try:
+                response = self._request("GET", path, headers=headers)
+            except EngineUnreachable as error:
+                cause = error.__cause__
+                # Nobody listens: the engine has died, and with it the answer.
+                is_refused = cause is not None and isinstance(cause.__cause__, ConnectionRefusedError)
+                if is_refused or time.monotonic() > end:
+                    raise
+                time.sleep(RESUME_PAUSE_SECONDS)
+                continue
+            if response.status == 200 and _is_stream(response):
+                return response
+            response.close()  # the answer is forgotten, the class closed, or it is another server
+            raise EngineUnreachable
 
     def _end(self, answer_id: str) -> None:
         """Say that nobody will come back: our engine would wait a while for a lost connection."""
@@ -194,31 +240,40 @@ class EngineClient:
             log.debug("the engine was gone before the good-bye")
 
 
+class _LineCut(Exception):
+    """The connection ended before the answer did."""
+
+
 class _Answer:
     """What is known of an answer while its stream is read."""
 
-    def __init__(self) -> None:
-        self.id = ""
+    def __init__(self, answer_id: str) -> None:
+        self.id = answer_id
+        self.last_event = ""  # the id of the last one that was read whole
         self.is_whole = False
         self._tokens = 0
 
     def pieces(self, lines: Iterator[bytes]) -> Iterator[Piece]:
+        event = ""
         for line in lines:
+            if line.startswith(b"id:"):
+                event = line[3:].strip().decode("ascii", errors="ignore")
             if not line.startswith(b"data:"):
                 yield _news(line)
                 continue
+            self.last_event = event if event.isprintable() else ""
             content = line[5:].strip()
             if content == b"[DONE]":
                 self.is_whole = True
                 yield Piece(answer_tokens=self._tokens)
                 return
             yield from self._read(_object(content))
-        raise EngineUnreachable  # the stream broke off before its end
+        raise _LineCut
 
     def _read(self, chunk: dict[str, Any]) -> Iterator[Piece]:
         if "error" in chunk:
             raise EngineUnreachable
-        self.id = str(chunk.get("id", ""))
+        self.id = str(chunk.get("id") or self.id)
         self._tokens = (chunk.get("usage") or {}).get("completion_tokens", self._tokens)
         for choice in chunk.get("choices", []):
             yield Piece(text=choice.get("delta", {}).get("content") or "")
@@ -226,13 +281,26 @@ class _Answer:
 
 def _lines(response: urllib3.HTTPResponse) -> Iterator[bytes]:
     waiting = b""
-    # read1 returns what has arrived; read would wait until a whole block is full.
-    while part := response.read1(READ_BYTES):
+    while part := _read(response):
         waiting += part
         *lines, waiting = waiting.split(b"\n")
         if len(waiting) > MAX_LINE_BYTES:
             raise EngineUnreachable
         yield from lines
+
+
+def _read(response: urllib3.HTTPResponse) -> bytes:
+    try:
+        # read1 returns what has arrived; read would wait until a whole block is full.
+        return response.read1(READ_BYTES)
+    except urllib3.exceptions.ReadTimeoutError:
+        raise  # the line is there, and the engine says nothing
+    except urllib3.exceptions.HTTPError as error:
+        raise _LineCut from error
+
+
+def _is_stream(response: urllib3.HTTPResponse) -> bool:
+    return response.headers.get("Content-Type", "").startswith("text/event-stream")
 
 
 def _news(line: bytes) -> Piece:

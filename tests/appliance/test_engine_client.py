@@ -1,14 +1,18 @@
 """What the pages expect of an engine, asked of the stand-in of our tests and of the real process alike."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 
-from appliance.engine_client import EngineClient
+from appliance.engine_client import RESUME_SECONDS, EngineClient
 from appliance.errors import AnswerFailed, EngineUnreachable
 from models.engine_key import ensure_engine_key
+from models.resume import GRACE_SECONDS
 from tests.classroom import wait_until
+from tests.cut_line import CutLine
 from tests.fake_engine import FakeEngine
 from tests.processes import RealBox, free_ports, real_box
 
@@ -134,3 +138,71 @@ def test_another_server_of_the_api_can_stand_in(engine: FakeEngine) -> None:
     assert (state.phase, state.model) == ("ready", "gemma3:1b")
     assert "".join(p.text for p in client.stream(MESSAGES, max_tokens=5, learner="l1", model=state.model))
     assert engine.requests[-1]["model"] == "gemma3:1b"
+
+
+# --- a line that is cut ---
+
+
+def counted(box: RealBox, name: str) -> float:
+    text = urllib3.request("GET", f"{box.url('engine')}/metrics").data.decode()
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+
+def relayed(box: RealBox, line: CutLine) -> EngineClient:
+    return EngineClient(line.url, ensure_engine_key(box.home))
+
+
+@pytest.mark.slow
+def test_an_answer_whose_line_is_cut_is_read_on_and_written_once(real_engine: RealBox) -> None:
+    body = client_of(real_engine).request(MESSAGES, max_tokens=60, learner="l1")
+    whole = list(client_of(real_engine).send(body))
+    tokens, told = whole[-1].answer_tokens, "".join(piece.text for piece in whole)
+    assert tokens == 60
+    before = counted(real_engine, "sandyq_engine_answer_tokens_total")
+    requests = counted(real_engine, "sandyq_engine_requests_total")
+    with CutLine(int(real_engine.url("engine").rpartition(":")[2])) as line:
+        # In the middle of events and of a head; then nobody answers for a moment. An answer's end alone is
+        # longer than 700 bytes, however much text goes into one event.
+        line.cuts = [700, 700, 150, 700, 0, 0, 0]
+        pieces = list(relayed(real_engine, line).send(body))
+        assert line.connections == 8
+    assert "".join(piece.text for piece in pieces) == told
+    assert pieces[-1].answer_tokens == tokens
+    assert counted(real_engine, "sandyq_engine_answer_tokens_total") - before == tokens
+    assert counted(real_engine, "sandyq_engine_requests_total") - requests == 1
+
+
+@pytest.mark.slow
+def test_whoever_stops_while_the_line_is_cut_frees_the_engine(real_engine: RealBox) -> None:
+    with CutLine(int(real_engine.url("engine").rpartition(":")[2])) as line:
+        line.cuts = [1500, *[0] * 10_000]
+        client = relayed(real_engine, line)
+        stream = client.stream(MESSAGES, max_tokens=900, learner="l1")
+        next(piece for piece in stream if piece.text)
+        wait_until(lambda: not next(stream).text and line.connections > 2)
+        line.cuts = []
+        stream.close()  # type: ignore[attr-defined]  # it is a generator
+        wait_until(lambda: counted(real_engine, "sandyq_engine_active_sequences") == 0)
+
+
+def test_an_engine_that_is_gone_is_not_waited_for(engine: FakeEngine) -> None:
+    engine.hold_after(2)
+    with CutLine(int(engine.url.rpartition(":")[2])) as line:
+        stream = EngineClient(line.url, "a key").stream(MESSAGES, max_tokens=5, learner="l1")
+        line.cuts = [400]
+        next(piece for piece in stream if piece.text)
+    engine.go_on()
+    began = time.monotonic()
+    with pytest.raises(EngineUnreachable):
+        list(stream)
+    assert time.monotonic() - began < RESUME_SECONDS / 2
+
+
+def test_an_answer_that_the_engine_has_forgotten_is_not_an_answer(engine: FakeEngine) -> None:
+    engine.breaks = [2]
+    with pytest.raises(EngineUnreachable):
+        list(EngineClient(engine.url, "a key").stream(MESSAGES, max_tokens=5, learner="l1"))
+
+
+def test_the_engine_waits_longer_than_we_try() -> None:
+    assert RESUME_SECONDS < GRACE_SECONDS
