@@ -23,12 +23,15 @@ from tests.bench.figures import Measurement, Section, number
 from tests.bench.judging import Judged, Must, percentile
 from tests.bench.logins import LEARNERS, PICTURES, Phone, set_up_class
 from tests.bench.processes import BenchFailed, free_port, running, say, started, wait_for
-from tests.bench.visits import ColdVisit, fetch_cold, fetch_warm, has_page
+from tests.bench.visits import ColdVisit, fetch_cold, fetch_size, fetch_warm, has_page
 
 ROOT = Path(__file__).parents[2]
 LOAD_SECONDS = 8.0
 MOST_COLD_KB, MOST_COLD_REQUESTS, MOST_WARM_KB = 60, 8, 10
 LEAST_PER_SECOND, MOST_P95_MS, MOST_MEMORY_MB = 300, 250, 80
+# Every script of the box together: what a device has fetched that opened every page.
+MOST_SCRIPT_KB, MOST_THREADS = 12, 60
+SCRIPTS = sorted(path.name for path in (ROOT / "appliance/static").glob("*.js"))
 # A page opened as often as by a full class, before memory is read.
 VISITS = 30
 COMMAND = "KOLIBRI_COMMAND"
@@ -62,6 +65,8 @@ class Round:
     ask: Load
     memory_mb: float
     loaded_memory_mb: float
+    script_kb: float
+    threads: int
     kolibri: Peer | None
 
 
@@ -88,15 +93,16 @@ def _round(folder: Path, peer: tuple[int, int] | None, name: str) -> Round:
             phone.get("/ask")
         memory = process.memory_info().rss / 1e6
         first, ask = load(port, "/"), load(port, "/ask", phones[0].cookie)
-        loaded = process.memory_info().rss / 1e6
+        loaded, threads = process.memory_info().rss / 1e6, process.num_threads()
+        scripts = sum(fetch_size(f"{url}static/{name}") for name in SCRIPTS) / 1e3
         for phone in phones:
             phone.close()
     beside = _look_at_kolibri(*peer) if peer else None
     say(
         f"pages, round {name}: {number(ask.per_second)} /s, p95 {number(ask.p95_ms)} ms, "
-        f"{number(memory)} MB, after the load {number(loaded)} MB"
+        f"{number(memory)} MB, after the load {number(loaded)} MB, {threads} threads"
     )
-    return Round(cold, warm, again, first, ask, memory, loaded, beside)
+    return Round(cold, warm, again, first, ask, memory, loaded, scripts, threads, beside)
 
 
 def _come_in(port: int, door: str) -> Phone:
@@ -165,12 +171,14 @@ def _section(every: Sequence[Round]) -> Section:
         row("first page, empty cache", "requests", *(float(one.cold.requests) for one in every)),
         row("first page again the same day", "kB", *(one.warm.bytes / 1e3 for one in every)),
         row("first page again, every file asked after", "kB", *(one.reload.bytes / 1e3 for one in every)),
+        row("every script of the box", "kB", *(one.script_kb for one in every)),
         row("first page, 30 phones", "/s", *(one.first.per_second for one in every)),
         row("first page, 30 phones, p95", "ms", *(one.first.p95_ms for one in every)),
         row("a learner's page for asking, 30 phones", "/s", *(one.ask.per_second for one in every)),
         row("a learner's page for asking, 30 phones, p95", "ms", *(one.ask.p95_ms for one in every)),
         row("web process, resident, a class has come in", "MB", *(one.memory_mb for one in every)),
         row("web process, resident, right after the load", "MB", *(one.loaded_memory_mb for one in every)),
+        row("web process, right after the load", "threads", *(float(one.threads) for one in every)),
     ]
     peers = _peers(every)
     if peers:
@@ -220,6 +228,7 @@ def _judged(every: Sequence[Round]) -> list[Judged]:
             [one.cold.requests for one in every],
             [one.cold.requests for one in peers],
         ),
+        line("every script of the box", at_most(MOST_SCRIPT_KB, "kB"), [one.script_kb for one in every]),
         line("first page, warm", at_most(MOST_WARM_KB, "kB"), [one.warm.bytes / 1e3 for one in every]),
         line(
             "page for asking, 30 phones",
@@ -239,4 +248,5 @@ def _judged(every: Sequence[Round]) -> list[Judged]:
             [one.loaded_memory_mb for one in every],
             [one.memory_mb for one in peers],
         ),
+        line("web process", at_most(MOST_THREADS, "threads"), [float(one.threads) for one in every]),
     ]

@@ -58,6 +58,14 @@ def fetch_warm(page_url: str) -> tuple[ColdVisit, ColdVisit]:
     return _visit(costs + kept), _visit(costs + again)
 
 
+def fetch_size(url: str) -> int:
+    """Return what one file costs on the wire."""
+    got = _get(url)
+    if got.status != http.HTTPStatus.OK:
+        raise BenchFailed(f"{url} answered {got.status}")
+    return got.size
+
+
 def _visit(costs: list[tuple[int, str]]) -> ColdVisit:
     largest = max(costs)
     return ColdVisit(len(costs), sum(size for size, _ in costs), urlsplit(largest[1]).path)
