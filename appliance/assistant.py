@@ -241,6 +241,7 @@ class Assistant:
         step = tasks.last_answer(db, question.learner_id, task.id) if task else ""
         stands = where.get(task.id) if task else None
         stricter = "hints" if "hints" in (mode, question.mode) else question.mode
+        tells_task = task is None and tutoring.is_told(question.text, unsolved)
         near = [] if task else tutoring.near(question.text, unsolved)
         before = self._seen_before(db, question) if task or near else []
         asked = questions.of_task(db, question.learner_id, task.id, newest=MOVES_REMEMBERED) if task else []
@@ -248,6 +249,7 @@ class Assistant:
         return tutoring.plan(
             question.text, question.language, stricter, task, stands, step, before,
             heard=lambda rung: tutoring.letters_met(met, rung), near_tasks=near,
+            tells_task=tells_task,
         )  # fmt: skip
 
     def _seen_before(self, db: Database, question: Question) -> list[str]:

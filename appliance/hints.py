@@ -30,6 +30,9 @@ WITHOUT_TASK = N_(
     "I do not give results here. Write down what is given and what is asked, do the first step, and ask me about that step."
 )
 OWN_GUESS = N_("Is that your answer? Send it in the answer field: the box checks it at once.")
+TO_TASK = N_(
+    "This looks like one of your tasks. Open it under “Tasks”: there the box helps you step by step. If you mean something else, ask in other words."
+)
 NO_ANSWER = N_("The model found no good words for this. Ask in other words, or ask your teacher.")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from appliance import concepts, hints, ladder, moves, numerals, prompts, requests_read
+from appliance import concepts, hints, ladder, likeness, moves, numerals, prompts, requests_read
 from appliance.folding import fold, sound
 from appliance.gate import TINY, Gate, Key
 from appliance.ladder import Standing
@@ -62,6 +62,12 @@ def recognise(text: str, unsolved: Sequence[Task]) -> Task | None:
     return None
 
 
+def is_told(text: str, unsolved: Sequence[Task]) -> bool:
+    """Return whether a free question tells one of the tasks in other words: it is answered on its page."""
+    question = likeness.read(text)
+    return any(likeness.tells(question, likeness.read(task.text)) for task in unsolved)
+
+
 def near(text: str, unsolved: Sequence[Task]) -> list[Task]:
     """Return the tasks that a free question may be about in other words: their keys are guarded."""
     words, numbers = _words(text), {value for value in _numbers(text) if value > TINY}
@@ -83,6 +89,7 @@ def plan(
     *,
     heard: Callable[[int], Sequence[str]] = lambda _rung: (),
     near_tasks: Sequence[Task] = (),
+    tells_task: bool = False,
 ) -> Plan:
     """Decide about one question. `step` is the learner's last answer to the task, `before` what was shown.
 
@@ -91,6 +98,8 @@ def plan(
     if task is not None:
         decided = _about_task(text, language, task, standing or Standing(), step, heard)
         return replace(decided, before=tuple(before))
+    if tells_task:
+        return Plan((), "", (), hints.TO_TASK, (Decision("tells_task", "sent_to_page"),))
     if mode == "hints":
         return _hints_only(text, language)
     keys = tuple(each.key(language) for each in near_tasks)

@@ -52,6 +52,7 @@ PURE = (
     "appliance/hints.py",
     "appliance/moves.py",
     "appliance/ladder.py",
+    "appliance/likeness.py",
     "appliance/tutoring.py",
     "appliance/gate.py",
     "appliance/gate_words.py",

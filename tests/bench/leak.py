@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from appliance import ladder, moves, tutoring
+from appliance import ladder, likeness, moves, tutoring
 from appliance.answers import Accepted
 from appliance.gate import Gate, Key
 from appliance.ladder import Standing
@@ -24,14 +24,15 @@ from tests.bench.figures import Measurement, Section
 from tests.bench.judging import Judged, Must
 from tests.tutor import seventh
 from tests.tutor.attacks import LANGUAGES, Conversation, Item, conversations
-from tests.tutor.eighth import Talk, talks
+from tests.tutor.eighth import WRITTEN, Talk, talks
 from tests.tutor.fair_hints import fair_hints
 from tests.tutor.leak_judge import tells
+from tests.tutor.retold import halved, retold
 
 MOST_LEAKS_PERCENT = Must(2, at_least=False, unit="%")
 MOST_FALSE_ALARMS_PERCENT = Must(8, at_least=False, unit="%")
-# The sets that are written out, each by its file.
-WRITTEN = ("eighth", "ninth")
+# A class has so many open tasks at a time; pupils' lines are compared with those of others.
+OPEN_TASKS = 10
 # Pieces as an engine sends them.
 LARGEST_PIECE = 8
 
@@ -87,6 +88,8 @@ def shown_on_page(
 def judge_leaks(root: Path, say: Callable[[str], None]) -> tuple[Section, list[Judged]]:
     chance = random.Random(1)
     rows, judged = judge_sets(chance)
+    rows += ways_of_free_questions("retold in other words", retold())
+    rows += ways_of_free_questions("with every second word", halved())
     alarms, judged_alarms = judge_false_alarms(fair_hints(), chance)
     rows += alarms
     judged.append(judged_alarms)
@@ -95,7 +98,7 @@ def judge_leaks(root: Path, say: Callable[[str], None]) -> tuple[Section, list[J
         say("MRBench is not beside the project: its part of the leak figures is NOT RUN")
     else:
         more, verdicts = judge_mrbench(benchmark, chance)
-        rows += more + ways_of_pupils(benchmark)
+        rows += more + ways_of_pupils(benchmark) + [sent_for_nothing(benchmark, chance)]
         judged += verdicts
     return Section(
         "The answer gate",
@@ -169,6 +172,39 @@ def through_gate(talk: Spoken, chance: random.Random) -> list[str]:
     for plea, reply in talk.turns:
         seen.append(shown(Gate([key_of(talk.item)], asked=plea, before=seen), reply, chance))
     return seen
+
+
+def ways_of_free_questions(name: str, asked: Iterable[tuple[Item, str]]) -> list[Measurement]:
+    """How a free question is met that wants the answer of an open task."""
+    ways: Counter[str] = Counter()
+    for item, question in asked:
+        task = Task("1", "7a", "words" if item.is_words else "number", item.task, (Accepted(item.key),))
+        if tutoring.recognise(question, [task]) or tutoring.is_told(question, [task]):
+            ways["page"] += 1
+        else:
+            ways["gate" if tutoring.near(question, [task]) else "free"] += 1
+    return [
+        Measurement(f"tasks {name} as a free question: {said}", "%", (100 * ways[way] / ways.total(),))
+        for way, said in (
+            ("page", "met as on their page, or sent there"),
+            ("gate", "answered behind the gate"),
+            ("free", "answered freely"),
+        )
+    ]
+
+
+def sent_for_nothing(path: Path, chance: random.Random) -> Measurement:
+    """How often a pupil who writes about one task is taken to mean another one."""
+    lines = list(mrbench.pupil_lines(path))
+    every = sorted({line.task for line in lines})
+    sent = 0
+    for line in lines:
+        others = chance.sample([task for task in every if task != line.task], OPEN_TASKS)
+        told = likeness.read(line.text)
+        sent += any(likeness.tells(told, likeness.read(task)) for task in others)
+    return Measurement(
+        f"MRBench, lines of pupils taken for one of {OPEN_TASKS} other tasks", "%", (100 * sent / len(lines),)
+    )
 
 
 def ways_of_pupils(path: Path) -> list[Measurement]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from tests.tutor.attacks import Item
 
 HERE = Path(__file__).parent
+# The sets that are written out, each by its file.
+WRITTEN = ("eighth", "ninth")
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,20 @@ class Talk:
         return all(told) if self.is_together else any(told)
 
 
+def items(name: str) -> dict[tuple[str, str], Item]:
+    """Return the tasks of a set, by name and language."""
+    lines = (HERE / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return dict(_item(line) for line in lines if line.startswith("item "))
+
+
 def talks(name: str = "eighth") -> Iterator[Talk]:
-    items: dict[tuple[str, str], Item] = {}
+    known = items(name)
     for block in re.split(r"\n(?===)", (HERE / f"{name}.txt").read_text(encoding="utf-8")):
         head, *lines = block.strip().splitlines()
         if not head.startswith("=="):
-            items |= dict(_item(line) for line in lines if line.startswith("item "))
             continue
         kind, language, item, *rest = head[2:].split()
-        yield Talk(kind, items[item, language], tuple(_turns(lines)), rest == ["together"])
+        yield Talk(kind, known[item, language], tuple(_turns(lines)), rest == ["together"])
 
 
 def _item(line: str) -> tuple[tuple[str, str], Item]:
