@@ -31,8 +31,8 @@ README_PICTURE = FOLDER.parent / "images" / "pages.png"
 README_PARTS = (("ask", "en", PHONE), ("teacher", "kk", 900))
 README_GAP = 12
 COLOURS = 16
-# A phone's page of many screens says no more below this.
-MOST_HEIGHT = 2400
+# A page of many screens says no more below this, on a phone and on a desk.
+MOST_HEIGHT = {PHONE: 1800, DESK: 1200}
 MOST_BYTES = 4_500_000
 
 
@@ -90,6 +90,7 @@ def _take(page: Page, name: str, language: str, width: int) -> None:
     folder = FOLDER / language
     folder.mkdir(parents=True, exist_ok=True)
     picture = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    picture = picture.crop((0, 0, picture.width, min(picture.height, MOST_HEIGHT[width])))
     _save(picture, folder / f"{name}{'-wide' if width == DESK else ''}.png")
     page.close()
 
@@ -120,7 +121,6 @@ def _take_rescue(chromium: Chromium) -> None:
 
 
 def _save(image: Image.Image, path: Path) -> None:
-    image = image.crop((0, 0, image.width, min(image.height, MOST_HEIGHT)))
     # Without dithering, so that letters keep their edges and rows of one colour pack well.
     small = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
