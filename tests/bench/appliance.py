@@ -20,7 +20,7 @@ from tests.bench.processes import BenchFailed, say
 from tests.provisioning import disk_look
 from tests.provisioning.appliance_tree import missing_tools
 from tests.provisioning.disk_look import setup_code
-from tests.provisioning.virtual_machine import VirtualMachine, Visitor, wait_for
+from tests.provisioning.virtual_machine import VirtualMachine, wait_for
 
 MODEL = "smollm2-135m-instruct"
 CLASS_SIZE = 30
@@ -32,7 +32,6 @@ LOOKS = 20
 LOOK_SECONDS = 3.0
 # Between power-on and rest: caches are written out, no start is under way any more.
 REST_SECONDS = 30.0
-ANSWER_SECONDS = 900.0
 MEGABYTE = 1e6
 
 
@@ -82,7 +81,7 @@ def _one_power_on(box: VirtualMachine) -> list[Measurement]:
     for learner, name in zip(learners, LEARNERS, strict=True):
         learner.joins(class_code, name)
     learners[0].asks("What is a prime number?")
-    wait_for(lambda: is_answered(learners[0]), "the first answer", ANSWER_SECONDS, alive=lambda: box.is_on)
+    learners[0].waits_for_answer(box)
     first_answer = time.monotonic() - box.started_at
     time.sleep(REST_SECONDS)
     rest = used_memory(box)
@@ -99,10 +98,6 @@ def _one_power_on(box: VirtualMachine) -> list[Measurement]:
         Measurement("memory of the whole system, at rest with the model", "MB", (rest / MEGABYTE,)),
         Measurement("memory of the whole system, full class", "MB", (max(full) / MEGABYTE,)),
     ]
-
-
-def is_answered(learner: Visitor) -> bool:
-    return "data-stream" not in learner.get("/ask")
 
 
 def used_memory(box: VirtualMachine) -> float:

@@ -2,6 +2,9 @@
 
 On tmpfs: dpkg waits for the disk after every file, and a start in a container reads thousands of small ones.
 Nobody writes into the folder: a test that must change something works on a copy or starts it with an overlay.
+
+Who writes tests of this room sets SYSTEM_CACHE_FOR_TESTS to an empty folder: the system is built there once
+and kept, whatever changes in the sources; empty the folder to have it built again.
 """
 
 import os
@@ -12,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.boards import VM
-from provisioning.image import finish_tree, put_model
+from provisioning.image import RELEASE_FILE, finish_tree, put_model
 from provisioning.image_disk import make_disk
 from provisioning.image_product import install_product
 from provisioning.image_system import make_system
@@ -23,6 +26,8 @@ from tests.real_model import MODEL_NAME
 # A moment all files of the image are dated by; any will do, it only must not move.
 EPOCH = 1_764_000_000
 TMPFS_SIZE = "10g"
+
+KEPT = "SYSTEM_CACHE_FOR_TESTS"
 
 NEEDED = ("mmdebstrap", "mount", "umount", "chroot", "sfdisk", "mke2fs", "mkfs.vfat", "mcopy", "g++")
 
@@ -50,6 +55,10 @@ def need_tools(*names: str) -> None:
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     """A folder in memory for what images are made of, gone at the end of the run."""
     need_tools(*NEEDED)
+    if kept := os.environ.get(KEPT):
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        yield Workshop(Path(kept), EPOCH, Path(kept, "build.log"))
+        return
     folder = tmp_path_factory.mktemp("image")
     mount = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_SIZE},mode=755", "tmpfs", str(folder)]
     subprocess.run(mount, check=True)
@@ -64,10 +73,11 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
 def appliance_tree(workshop: Workshop) -> Path:
     """The root of a box, as `sandyq image build` makes it for a virtual machine."""
     tree = workshop.folder / "root"
-    make_system(tree, VM, workshop)
-    install_product(tree, VM, workshop)
-    # Dates and name, and the search for secrets: a find ends the run here.
-    finish_tree(tree, VM, workshop)
+    if not (tree / RELEASE_FILE).exists():
+        make_system(tree, VM, workshop)
+        install_product(tree, VM, workshop)
+        # Dates and name, and the search for secrets: a find ends the run here.
+        finish_tree(tree, VM, workshop)
     return tree
 
 
@@ -79,5 +89,7 @@ def appliance_image(appliance_tree: Path, workshop: Workshop, real_model_home: P
         patch.setenv("SANDYQ_HOME", str(real_model_home))
         put_model(home, MODEL_NAME)
     image = workshop.folder / "sandyq-vm.img"
+    if image.exists():
+        return image
     make_disk(appliance_tree, home, VM, layout_for("vm"), image, workshop)
     return image
