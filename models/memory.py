@@ -183,6 +183,19 @@ class Memory:
         self.binned = 0
         return True
 
+    def sweep(self, prompts: Iterable[list[int]], worth_tokens: int) -> bool:
+        """Nobody runs and these come: let go of finished conversations, unless somebody goes on with one."""
+        finished = {kept.sequence for kept in self.shelf.finished()}
+        sources = (self.find_source(prompt, ()) for prompt in prompts)
+        if not (finished or self.binned) or any(
+            source in finished and shared >= worth_tokens for source, shared in sources
+        ):
+            return False
+        for sequence in finished:
+            self.forget(sequence)
+        self.binned = 0
+        return True
+
     def empty_shelf(self) -> None:
         """The engine has fewer cells than the books say: give back all that nobody runs on."""
         for kept in list(self.shelf):

@@ -28,6 +28,11 @@ READING_ROWS = 64
 # Sequences beside those that may be written: eight lessons, and finished conversations in what is free. A
 # slow machine, where answers take turns, has rows it does not use. Each costs a row of logits or two.
 SPARE_SEQUENCES = 10
+# Every row is held against all cells up to the last used one, whoever's they are: behind 2,560 of others it
+# takes a fifth longer (decision 0062). So prompts that are long and share nothing come in waves of so many
+# cells, and each wave finds the memory swept.
+WAVE_CELLS = 4096
+LONG_PROMPT_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,11 @@ class Slot:
     commons: dict[int, int] = field(default_factory=dict)  # with those who wait, by number
 
     @property
+    def is_long(self) -> bool:
+        """Did it bring much that nobody else has?"""
+        return len(self.request.prompt) - self.shared >= LONG_PROMPT_ROWS
+
+    @property
     def tokens_left(self) -> int:
         return self.request.max_tokens - self.answered
 
@@ -104,6 +114,7 @@ class Scheduler:
         self._active: dict[int, Slot] = {}  # by sequence
         self._paused: dict[int, Slot] = {}  # by sequence
         self._last_seated: int = Priority.LEARNER
+        self._is_wave_full = False
 
     def queue(self, now: float) -> list[Request]:
         """Those who wait for their first word, in the order in which it would be their turn now."""
@@ -184,6 +195,9 @@ class Scheduler:
         refused: set[int] = set()
         while candidate := self._next(now, refused):
             rank, chosen = candidate
+            if isinstance(chosen, Request) and self._waits_for_next_wave(chosen):
+                refused |= {number for number, request in self._waiting.items() if self._is_long(request)}
+                continue
             loser = None
             if len(self._active) >= self.rows:
                 loser = self._find_loser(rank)
@@ -251,6 +265,26 @@ class Scheduler:
         if self.memory.divisible:
             return common
         return slot.checkpoint if slot.checkpoint <= min(common, most_shared(request.prompt)) else 0
+
+    def _waits_for_next_wave(self, request: Request) -> bool:
+        """Long prompts that share nothing go in waves; a teacher's waits for nobody's."""
+        seated = [slot for slot in self._seated() if slot.is_long]
+        if not seated:
+            self._is_wave_full = False
+        if not seated or request.priority == Priority.TEACHER or not self._is_long(request):
+            return False
+        cells = sum(slot.request.cells - slot.shared for slot in seated)
+        self._is_wave_full = self._is_wave_full or cells + request.cells > WAVE_CELLS
+        return self._is_wave_full
+
+    def _is_long(self, request: Request) -> bool:
+        return len(request.prompt) - self.find_shared(request.prompt) >= LONG_PROMPT_ROWS
+
+    def sweep(self) -> bool:
+        """Before a wave: let go of what it would have to be held against; False where nothing may go."""
+        if self._active or self._paused or not any(map(self._is_long, self._waiting.values())):
+            return False
+        return self.memory.sweep((request.prompt for request in self._waiting.values()), LONG_PROMPT_ROWS)
 
     def _find_loser(self, rank: Rank) -> Slot | None:
         """Whose answer pauses for a request of this rank."""

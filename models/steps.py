@@ -66,6 +66,8 @@ class Steps:
 
     def run(self) -> None:
         while self._read_inbox():
+            if self._scheduler.sweep():
+                self._empty_the_bin()
             self._seat()
             for spans in self._scheduler.plans():
                 self._step(self._with_company(spans))
@@ -106,9 +108,12 @@ class Steps:
 
     def _empty_bin(self) -> None:
         if self._scheduler.memory.forget_finished_below_holes():
-            self._apply_changes()
-            self._engine.empty_bin()
-            self._count()
+            self._empty_the_bin()
+
+    def _empty_the_bin(self) -> None:
+        self._apply_changes()
+        self._engine.empty_bin()
+        self._count()
 
     def _save_lesson(self) -> None:
         """One that was shared, and only while nobody waits: writing takes a moment."""

@@ -4,7 +4,7 @@ import pytest
 
 from models.fairness import AGE_SECONDS, SLICE_CHARACTERS
 from models.protocol import Priority
-from models.scheduler import MOST_STEP_ROWS, READING_ROWS, Request, Scheduler, Slot
+from models.scheduler import MOST_STEP_ROWS, READING_ROWS, WAVE_CELLS, Request, Scheduler, Slot
 
 
 def request(
@@ -59,6 +59,61 @@ def test_nobody_overtakes_a_large_request():
     assert seat(scheduler) == [1]
     scheduler.leave(1)
     assert seat(scheduler) == [2, 3]
+
+
+def finish(scheduler: Scheduler, number: int) -> None:
+    scheduler.leave(number, keep=True)
+
+
+def test_long_prompts_that_share_nothing_come_in_waves():
+    scheduler = Scheduler(rows=16, sequences=26, cells=8192)
+    for number in range(1, 12):
+        scheduler.arrive(request(number, prompt=700, answer=60))
+    first = seat(scheduler)
+    assert first == [1, 2, 3, 4, 5]
+    assert sum(760 for _ in first) <= WAVE_CELLS
+    finish(scheduler, 1)
+    assert seat(scheduler) == [], "a wave is over when its last answer is"
+    for number in first[1:]:
+        finish(scheduler, number)
+    assert seat(scheduler) == [6, 7, 8, 9, 10]
+
+
+def test_short_questions_and_teachers_do_not_wait_for_a_wave():
+    scheduler = Scheduler(rows=16, sequences=26, cells=8192)
+    for number in range(1, 8):
+        scheduler.arrive(request(number, prompt=700, answer=60))
+    assert seat(scheduler) == [1, 2, 3, 4, 5]
+    scheduler.arrive(request(8, prompt=100))
+    scheduler.arrive(request(9, prompt=700, priority=Priority.TEACHER))
+    assert sorted(seat(scheduler)) == [8, 9]
+
+
+def test_who_shares_a_long_lesson_is_in_no_wave():
+    scheduler = Scheduler(rows=16, sequences=26, cells=8192)
+    lesson = list(range(1, 1001))
+    scheduler.arrive(Request(1, [*lesson, *[7] * 20], 50, prefix_tokens=1000))
+    scheduler.admit(0.0)
+    while not scheduler.is_written(next(scheduler.slots).sequence):
+        step_on(scheduler)
+    for number in range(2, 15):
+        scheduler.arrive(Request(number, [*lesson, *[number] * 20], 50, prefix_tokens=1000))
+    assert len(seat(scheduler)) == 13
+
+
+def test_a_wave_finds_the_memory_swept_unless_somebody_goes_on():
+    for goes_on in (False, True):
+        scheduler = Scheduler(rows=16, sequences=26, cells=8192)
+        scheduler.arrive(request(1, prompt=700, answer=60))
+        scheduler.admit(0.0)
+        while not scheduler.is_written(next(scheduler.slots).sequence):
+            step_on(scheduler)
+        asked = next(scheduler.slots).tokens
+        finish(scheduler, 1)
+        assert not scheduler.sweep(), "nobody comes who would gain"
+        scheduler.arrive(Request(2, [*asked, *[5] * 300], 60) if goes_on else request(2, prompt=700))
+        assert scheduler.sweep() is not goes_on
+        assert scheduler.memory.kept_cells == (700 if goes_on else 0)
 
 
 def test_running_answers_come_first_and_the_end_of_a_prompt_takes_only_what_is_left():

@@ -62,6 +62,8 @@ class Lesson:
                 self.engine.free(change.sequence)
 
     def step(self) -> None:
+        self.scheduler.sweep()
+        self.follow()
         seated = self.scheduler.admit(self.now)
         self.follow()
         for slot in seated:
@@ -138,6 +140,17 @@ def test_any_schedule_leaks_no_cell_and_starves_nobody(schedule, rows, spare, ce
     lesson = Lesson(rows, spare, cells, divisible=divisible)
     lesson.play(schedule)
     lesson.end()
+
+
+@settings(max_examples=200, deadline=None)
+@given(actions, st.integers(1, 4), st.integers(0, 8), st.integers(170, 500))
+def test_nor_does_any_schedule_of_waves(schedule, rows, spare, cells):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.scheduler.LONG_PROMPT_ROWS", 40)
+        patch.setattr("models.scheduler.WAVE_CELLS", 120)
+        lesson = Lesson(rows, spare, cells, divisible=True)
+        lesson.play(schedule)
+        lesson.end()
 
 
 @pytest.mark.parametrize("seed", range(8))
