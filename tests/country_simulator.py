@@ -41,7 +41,7 @@ from sync.event import KINDS, Event
 from sync.keys import get_device_key, is_signed_by
 from sync.nation import is_school_week
 from sync.reply import read_question
-from sync.server import answers, enrolments, forward, inbox, national, registry, sticks
+from sync.server import answers, enrolments, forward, inbox, national, national_accounts, registry, sticks
 from sync.server.app import create_app
 from sync.server.identity import NATION, Region, get_region, make_region
 from sync.server.store import Place, Store, open_store
@@ -158,7 +158,7 @@ class Country:
         """Open what waits and return what the nation knows."""
         with closing(open_store(self.nation.database)) as store:
             national.count_waiting(store, self.nation.keys)
-            accounts = national.accounts(store)
+            accounts = national_accounts.accounts(store)
             stated = [account.newest for account in accounts]
             return {
                 "events": sum(one.all_events for one in stated if one),
@@ -166,7 +166,7 @@ class Country:
                 "letters": sum(account.letters.get(national.COUNTED, 0) for account in accounts),
                 "states": Counter(account.state for account in accounts),
                 "remarks": sorted({remark for account in accounts for remark in account.remarks}),
-                "sum": sum(told.total for told in national.sums(store).values()),
+                "sum": sum(told.total for told in national_accounts.sums(store).values()),
             }
 
 

@@ -29,23 +29,19 @@ from sync.parcel import (
     MAX_ITEMS,
     ForwardedLetter,
     Parcel,
-    Statement,
     alias_of,
-    digest_of,
     fill_parcel,
-    sign_statement,
     write_parcel,
 )
 from sync.receipt import verify_receipt
 from sync.reply import NONCE_BYTES, Question, read_reply
+from sync.server.forward_statements import say_finished_days
 from sync.server.identity import Region, name_nation
 from sync.server.store import Store
 from sync.settings import SyncSettings
 from sync.transport import Transport
 
 FOLDER = "nation"  # beside the region's keys: who it is to the nation
-# A batch that a worker was storing at midnight has its row by then.
-DAY_IS_OVER_AFTER = timedelta(minutes=10)
 # So long the nation may be restored from a backup and ask again; a box has let go of the letter by then.
 LETTERS_KEPT = timedelta(days=60)
 
@@ -202,7 +198,7 @@ def cut(store: Store, region: Region, own: _Own, now: datetime) -> bool:
     recipient = _recipient(store, region, own, now)
     alias_key = ensure_alias_key(own.home)
     with store.transaction():
-        _say_finished_days(store, region, own, now)
+        say_finished_days(store, region.id, own.device, now)
         taken, waiting = _waiting_letters(store, alias_key)
         said = store.db.rows(
             "SELECT day, document FROM forward_statement WHERE seq IS NULL ORDER BY day LIMIT ?", [MAX_ITEMS]
@@ -264,64 +260,6 @@ def _waiting_letters(store: Store, alias_key: bytes) -> tuple[list[int], Iterato
         for _, label, stratum, size, day, letter in rows
     )
     return [row[0] for row in rows], letters
-
-
-# The account of each day ----------------------------------------------------------------
-
-
-def _say_finished_days(store: Store, region: Region, own: _Own, now: datetime) -> None:
-    """Sign a statement for every finished day since the last one; a quiet day is told as well."""
-    said, began = store.db.rows(
-        "SELECT coalesce((SELECT max(day) FROM forward_statement), ''),"
-        " coalesce((SELECT min(received_day) FROM ledger), '')"
-    )[0]
-    if not (said or began):
-        return
-    day = date.fromisoformat(said) + timedelta(days=1) if said else date.fromisoformat(began)
-    today = (now - DAY_IS_OVER_AFTER).astimezone(UTC).date()
-    while day < today:
-        account = account_of(store, region.id, day)
-        store.db.execute(
-            "INSERT INTO forward_statement (day, document, all_letters) VALUES (?, ?, ?)",
-            [day.isoformat(), sign_statement(account, own.device), account.all_letters],
-        )
-        day += timedelta(days=1)
-
-
-def account_of(store: Store, region_id: bytes, day: date) -> Statement:
-    """Return what the ledger says of a day, and of all days up to its end."""
-    told = day.isoformat()
-    boxes, batches, events = store.db.rows(
-        "SELECT count(DISTINCT box_id), count(*), coalesce(sum(hi - lo + 1), 0) FROM ledger"
-        " WHERE received_day = ?",
-        [told],
-    )[0]
-    all_batches, all_events, missing = store.db.rows(
-        "SELECT coalesce(sum(batches), 0), coalesce(sum(events), 0), coalesce(sum(high - batches), 0) FROM"
-        " (SELECT count(*) AS batches, sum(hi - lo + 1) AS events, max(seq) AS high FROM ledger"
-        " WHERE received_day <= ? GROUP BY box_id, epoch) AS histories",
-        [told],
-    )[0]
-    letters = [
-        hashlib.sha256(letter).digest()
-        for (letter,) in store.db.rows(
-            "SELECT n.letter FROM ledger l JOIN nation_letter n ON n.box_id = l.box_id"
-            " AND n.epoch = l.epoch AND n.seq = l.seq WHERE l.received_day = ?",
-            [told],
-        )
-    ]
-    before = store.db.row(
-        "SELECT all_letters FROM forward_statement WHERE day < ? ORDER BY day DESC LIMIT 1", [told]
-    )
-    return Statement(
-        region_id,
-        day,
-        *(int(boxes), int(batches), int(events), int(missing), len(letters)),
-        digest=digest_of(letters),
-        all_batches=int(all_batches),
-        all_events=int(all_events),
-        all_letters=(before[0] if before else 0) + len(letters),
-    )
 
 
 # Receipts and doubts ----------------------------------------------------------------------

@@ -15,9 +15,9 @@ from sync import client
 from sync.answer_words import as_json, say
 from sync.errors import RegionNotReady
 from sync.nation import GRADES
-from sync.server import forward, national
+from sync.server import forward, national, national_accounts
 from sync.server.identity import get_region
-from sync.server.national import CellSums, RegionAccount
+from sync.server.national_accounts import DIFFERS, CellSums, RegionAccount
 from sync.server.opened import opened
 from sync.settings import RegionSettings
 from sync.transport import HttpTransport
@@ -59,7 +59,7 @@ def nation_command(settings: RegionSettings, is_json: bool) -> None:
         if not region.is_nation:
             raise RegionNotReady
         counted = national.count_waiting(store, region.keys)
-        accounts, sums = national.accounts(store), national.cell_sums(store)
+        accounts, sums = national_accounts.accounts(store), national_accounts.cell_sums(store)
     answer = national_report(region.name, accounts, sums) | {"letters_now": asdict(counted)}
     say(answer, is_json, _in_words(answer))
 
@@ -98,7 +98,7 @@ def _region(account: RegionAccount) -> dict[str, Any]:
         "batches": newest.all_batches if newest else 0,
         "missing_batches": newest.missing if newest else 0,
         "stated_until": newest.day.isoformat() if newest else None,
-        "days_that_differ": [day.day.isoformat() for day in account.days if day.state == national.DIFFERS],
+        "days_that_differ": [day.day.isoformat() for day in account.days if day.state == DIFFERS],
         "remarks": list(account.remarks),
     }
 

@@ -15,8 +15,8 @@ from flask import Blueprint, Response
 
 from sync.errors import N_, NotFound
 from sync.nation import GRADES
-from sync.server import national, web_context
-from sync.server.national import CellSums, DayAccount, RegionAccount
+from sync.server import national, national_accounts, web_context
+from sync.server.national_accounts import CellSums, DayAccount, RegionAccount
 from sync.server.national_counts import Sum
 from sync.server.store import Store
 from sync.server.translation import Speaker
@@ -29,10 +29,10 @@ WEEKS_SHOWN = 6
 QUIET_DAYS = 3  # yesterday is stated tonight; a weekend of a line that is down is nothing to call about
 
 STATE_WORDS = {
-    national.EQUAL: N_("both count the same"),
-    national.UNDER_WAY: N_("letters are still under way"),
-    national.DIFFERS: N_("both count differently: ask the region"),
-    national.NOT_STATED: N_("not stated yet"),
+    national_accounts.EQUAL: N_("both count the same"),
+    national_accounts.UNDER_WAY: N_("letters are still under way"),
+    national_accounts.DIFFERS: N_("both count differently: ask the region"),
+    national_accounts.NOT_STATED: N_("not stated yet"),
 }
 LETTER_WORDS = {
     national.COUNTED: N_("Counted"),
@@ -84,7 +84,7 @@ class CellLine:
 
 def page(store: Store, speaker: Speaker, today: date) -> dict[str, Any]:
     """Return what the template needs, already in the reader's language."""
-    accounts, sums = national.accounts(store), national.cell_sums(store, WEEKS_SHOWN)
+    accounts, sums = national_accounts.accounts(store), national_accounts.cell_sums(store, WEEKS_SHOWN)
     mondays = sorted({monday for monday, _ in sums}, reverse=True)
     stated = [account.newest for account in accounts]
     return {
@@ -125,7 +125,7 @@ def _silence(account: RegionAccount, speaker: Speaker, today: date) -> list[str]
 
 def _shown(days: Sequence[DayAccount]) -> list[DayAccount]:
     """The newest days, and before them every one that differs."""
-    return [day for at, day in enumerate(days) if at < DAYS_SHOWN or day.state == national.DIFFERS]
+    return [day for at, day in enumerate(days) if at < DAYS_SHOWN or day.state == national_accounts.DIFFERS]
 
 
 def _lines(sums: CellSums, mondays: Sequence[date], speaker: Speaker) -> list[CellLine]:

@@ -15,11 +15,12 @@ from sync.envelope import open_nation_letter
 from sync.errors import BatchFork, ParcelMalformed, RegionNamedTwice, RegionUnreachable, StatementForged
 from sync.keys import ensure_device_key, get_device_key
 from sync.nation import CELLS, GRADES, read_section
-from sync.parcel import ForwardedLetter, Parcel, digest_of, sign_statement, write_parcel
-from sync.server import forward, key_life, national, registry
+from sync.parcel import ForwardedLetter, Parcel, Statement, digest_of, sign_statement, write_parcel
+from sync.server import forward, forward_statements, key_life, national, national_accounts, registry
 from sync.server.enrolments import move
 from sync.server.identity import NATION
-from sync.server.national import CountReport, RegionAccount
+from sync.server.national import CountReport
+from sync.server.national_accounts import RegionAccount
 from sync.server.schema import migrate, step_back
 from sync.server.store import Place
 from sync.settings import SyncSettings
@@ -55,7 +56,7 @@ class Country:
     @property
     def account(self) -> RegionAccount:
         with self.nation.store() as store:
-            (account,) = national.accounts(store)
+            (account,) = national_accounts.accounts(store)
         return account
 
     def query(self, sql: str, *, of: str = "nation") -> list[tuple[object, ...]]:
@@ -80,7 +81,7 @@ class Country:
         """Return the nation's sum of each cell over everything."""
         with self.nation.store() as store:
             found: dict[str, int] = {}
-            for (*_, cell), told in national.sums(store).items():
+            for (*_, cell), told in national_accounts.sums(store).items():
                 found[cell] = found.get(cell, 0) + told.total
         return found
 
@@ -368,7 +369,7 @@ def test_a_letter_of_another_region_counts_nothing(country: Country, tmp_path: P
     sent(country)
     deliver(stranger, parcel_of(stranger, letter_in(country)))
     with country.nation.store() as store:
-        states = {account.label: account.letters for account in national.accounts(store)}
+        states = {account.label: account.letters for account in national_accounts.accounts(store)}
     assert {"foreign": 1} in states.values()
     assert country.counted() == {}
 
@@ -400,9 +401,9 @@ def test_what_is_no_parcel_is_refused_and_nothing_of_it_stored(country: Country)
     assert country.query("SELECT count(*) FROM ledger") == [(0,)]
 
 
-def account_of_today(country: Country) -> forward.Statement:
+def account_of_today(country: Country) -> Statement:
     with country.region.store() as store:
-        return forward.account_of(store, country.region.region.id, MORNING.date())
+        return forward_statements.account_of(store, country.region.region.id, MORNING.date())
 
 
 # Keys, places, time -----------------------------------------------------------------------
