@@ -27,7 +27,7 @@ FENCES = {
     "psycopg": r"sync/server/postgres_database\.py",
     "pyrage": r"appliance/backup_file\.py|sync/server/region_backup\.py",
     "cryptography": r"sync/(keys|envelope|receipt|call|server/second_factor)\.py|models/signature\.py",
-    "argon2": r"appliance/access\.py|sync/server/operators\.py",
+    "argon2": r"appliance/access\.py|sync/server/passwords\.py",
     "nh3": r"appliance/rendering\.py",
     "markdown_it": r"appliance/rendering\.py",
     "latex2mathml": r"appliance/rendering\.py",

@@ -2,7 +2,7 @@
 
 Accounts are made on the region's own machine, never through a page: an account that is stolen makes no
 other. The person sets the password with a code that works once. The only writer of the tables
-`operator` and `operator_recovery`, and the only module here that knows argon2. Keeps out: HTTP.
+`operator` and `operator_recovery`. Keeps out: HTTP, what a password is (`passwords`).
 """
 
 from __future__ import annotations
@@ -11,50 +11,27 @@ import hashlib
 import hmac
 import re
 import secrets
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
 
 from sync.enrolment_code import ALPHABET
 from sync.errors import (
     LoginRefused,
-    LoginsBusy,
     OperatorExists,
     OperatorNameWrong,
-    PasswordsDiffer,
-    PasswordTooLong,
-    PasswordTooPlain,
-    PasswordTooShort,
     SecondFactorWrong,
     SetupRefused,
     TooManyLogins,
     UnknownOperator,
 )
 from sync.keys import SecretKey
-from sync.server import audit, logins, second_factor
+from sync.server import audit, logins, passwords, second_factor
 from sync.server.database import RegionDatabase
 from sync.server.roles import TWO_FACTORS, Role
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
-# With five tries a quarter of an hour guessing is hopeless; the length is for the day the table is stolen.
-LEAST_PASSWORD_CHARACTERS = 12
-LEAST_DIFFERENT_CHARACTERS = 5
-MAX_PASSWORD_CHARACTERS = 128  # argon2 should not be fed a book
 SETUP_LETTERS = 16  # 80 bits
 SETUP_LIFETIME = timedelta(days=3)  # handed over in person or read out by telephone
-# As on the box: OWASP's 19 MiB with two passes, about 60 ms.
-_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-# Boxes are answered by the same few threads: those who guess may keep two of them busy, not all.
-MAX_HASHES_AT_ONCE = 2
-HASH_WAIT_SECONDS = 2.0
-_hashing = threading.BoundedSemaphore(MAX_HASHES_AT_ONCE)
-# Compared with when there is no such account, so that an answer's time tells nothing.
-_NOBODY = _hasher.hash(secrets.token_urlsafe(16))
 NOBODY = "?"  # no account may have this name
 _SETUP = b"sandyq/region/setup/1"
 _COLUMNS = (
@@ -193,10 +170,10 @@ def set_up(
         SetupRefused: the code is wrong, used or too old. TooManyLogins: too many wrong ones.
     """
     name = tidy_name(name)
-    verify_new_password(name, password, again)
+    passwords.verify_new(name, password, again)
     who = logins.subject(key, name, "")
     logins.take_try(db, who, now)
-    hashed = _hash(password)  # slow, so before the transaction
+    hashed = passwords.hashed(password)  # slow, so before the transaction
     with db.transaction():
         row = db.row(
             "SELECT setup_proof FROM operator WHERE name = ? AND setup_expires_at > ?",
@@ -215,29 +192,17 @@ def change_password(
     db: RegionDatabase, key: SecretKey, operator: Operator, old: str, new: str, again: str, now: datetime
 ) -> None:
     """Set another password and end every log-in of the account."""
-    verify_new_password(operator.name, new, again)
+    passwords.verify_new(operator.name, new, again)
     who = logins.subject(key, operator.name, "")
     logins.take_try(db, who, now)
-    if not _is_password(operator.password_hash, old):
+    if not passwords.is_password(operator.password_hash, old):
         raise LoginRefused
-    hashed = _hash(new)
+    hashed = passwords.hashed(new)
     with db.transaction():
         db.execute("UPDATE operator SET password_hash = ? WHERE id = ?", [hashed, operator.id])
         logins.end_all(db, operator.id)
         logins.forget_tries(db, who)
         audit.append(db, key, now, operator.name, "password_changed", operator.name)
-
-
-def verify_new_password(name: str, password: str, again: str) -> None:
-    """Raise unless this password may become the account's."""
-    if len(password) < LEAST_PASSWORD_CHARACTERS:
-        raise PasswordTooShort(least=LEAST_PASSWORD_CHARACTERS)
-    if len(password) > MAX_PASSWORD_CHARACTERS:
-        raise PasswordTooLong(limit=MAX_PASSWORD_CHARACTERS)
-    if len(set(password)) < LEAST_DIFFERENT_CHARACTERS or name in password.casefold():
-        raise PasswordTooPlain
-    if not secrets.compare_digest(password.encode(), again.encode()):
-        raise PasswordsDiffer
 
 
 # Coming in -----------------------------------------------------------------------------------
@@ -255,7 +220,7 @@ def log_in(
     who = logins.subject(key, name, mark)
     logins.take_try(db, who, now)
     operator = find_by_name(db, name)
-    is_right = _is_password(operator.password_hash if operator else None, typed.password)
+    is_right = passwords.is_password(operator.password_hash if operator else None, typed.password)
     if operator is None or operator.is_disabled or not is_right:
         _note_refusal(db, key, operator, now)
         raise LoginRefused
@@ -384,36 +349,11 @@ def _renew_recovery(db: RegionDatabase, key: SecretKey, operator: Operator) -> l
     return codes
 
 
-# Passwords and codes ----------------------------------------------------------------------------
+# Names and codes ----------------------------------------------------------------------------
 
 
 def tidy_name(typed: str) -> str:
     return typed.strip().casefold()[:64]
-
-
-@contextmanager
-def _one_of_few() -> Iterator[None]:
-    if not _hashing.acquire(timeout=HASH_WAIT_SECONDS):
-        raise LoginsBusy
-    try:
-        yield
-    finally:
-        _hashing.release()
-
-
-def _hash(password: str) -> str:
-    with _one_of_few():
-        return _hasher.hash(password)
-
-
-def _is_password(stored: str | None, typed: str) -> bool:
-    if len(typed) > MAX_PASSWORD_CHARACTERS:
-        typed = ""
-    with _one_of_few():
-        try:
-            return _hasher.verify(stored or _NOBODY, typed) and stored is not None
-        except VerificationError:
-            return False
 
 
 def _new_code() -> str:

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sync.errors import LoginRefused, LoginsBusy, PasswordTooPlain, PasswordTooShort, TooManyLogins
-from sync.server import api_tokens, logins, operators, second_factor
+from sync.server import api_tokens, logins, operators, passwords, second_factor
 from sync.server.operators import Typed
 from sync.server.roles import Role, may
 from sync.server.store import Store, open_store
@@ -255,7 +255,7 @@ def test_many_tries_at_once_get_no_more_than_one_after_another(people: People) -
 )
 def test_a_weak_password_is_refused(simple: People, password: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        operators.verify_new_password("dana", password, password)
+        passwords.verify_new("dana", password, password)
 
 
 # A log-in and its end ------------------------------------------------------------------------
