@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import permission, review, roster
+from appliance import distress, permission, review, roster
 from appliance.database import connection, saving
 from appliance.errors import ApplianceError, ExamRunning, NotFound, NothingToReplay
 from appliance.review import Contest, Why
 from appliance.roster import Learner
 from appliance.web.context import db, form, get_teacher_class, labelled, learner, login, now, services
 from appliance.web.errors import sentences
+from appliance.web.learner import call_person
 
 pages = Blueprint("review", __name__)
 
@@ -25,14 +26,23 @@ def why(question_id: str) -> ResponseReturnValue:
 @pages.post("/why/<question_id>/contest")
 def contest(question_id: str) -> ResponseReturnValue:
     found = _get_readable(question_id)
-    if learner() is None:
+    asker = learner()
+    if asker is None:
         raise NotFound  # a teacher does not disagree in a child's name
+    words = form().get("words", "").strip()
+    # As everywhere a child writes: words of pain go to a person at once, whatever else the form lacks.
+    is_called = distress.wish_of(words) == distress.DISTRESS and call_person(
+        asker, words, f"contest-{question_id}", distress.DISTRESS
+    )
     try:
         with saving(db()):
-            review.contest(db(), found, form().get("reason", ""), form().get("words", ""), now=now())
+            review.contest(db(), found, form().get("reason", ""), words, now=now())
     except ApplianceError as error:
-        return _page(found, error)
+        if not is_called:
+            return _page(found, error)
     services().board.touch()
+    if is_called:
+        return redirect(url_for("learner.ask_form"), 303)
     return redirect(url_for("review.why", question_id=question_id), 303)
 
 

@@ -212,3 +212,17 @@ def test_the_page_of_an_ai_text_is_marked_for_people_and_programs(aigerim: Brows
     assert 'data-generator="ai"' in page.text
     assert "trainedAlgorithmicMedia" in page.text
     assert "AI: the language model fake-model" in page.text
+
+
+@pytest.mark.parametrize("reason", ["hurtful", ""])
+def test_words_of_pain_in_a_disagreement_call_the_teacher_at_once(
+    classroom: Classroom, dana: Browser, aigerim: Browser, answered: str, reason: str
+) -> None:
+    form = {"reason": reason, "words": "менің өлгім келеді"}
+    for _ in range(2):  # a second tap changes nothing
+        assert aigerim.post(f"/why/{answered}/contest", form).headers["Location"].endswith("/ask")
+    flags = dana.get("/teacher/class.json").json["flags"]
+    assert flags[0]["kind"] == "hand_back"
+    assert flags[0]["reason"] == "distress"
+    assert classroom.value("SELECT count(*) FROM question WHERE text = 'менің өлгім келеді'") == 1
+    assert classroom.value("SELECT count(*) FROM contest") == bool(reason)
