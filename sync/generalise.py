@@ -37,28 +37,37 @@ class WaitingRow:
 Form = tuple[object, ...]
 
 
+@dataclass
+class _Same:
+    """Rows that were the same before anything was taken from them: they grow coarser together."""
+
+    waiting: AllowedRow
+    places: list[int]
+    people: frozenset[str]
+    now: AllowedRow
+
+
 def generalise(waiting: Sequence[WaitingRow]) -> tuple[AllowedRow, ...]:
     """Return the rows in the order given, each as coarse as its company demands."""
     people = _people(waiting)
-    forms = [one.row for one in waiting]
-    settled: dict[Form, list[int]] = {}
-    unsettled = []
-    for at, row in enumerate(forms):
-        if _is_of_machine(row):
-            forms[at] = AllowedRow(row.kind, None, None, row.fields)
-        else:
-            unsettled.append(at)
+    groups = _same_rows(waiting, people)
+    settled: dict[Form, list[_Same]] = {}
+    unsettled = [same for same in groups if not _is_of_machine(same.waiting)]
     for step in Step:
-        trying: dict[Form, list[int]] = {}
-        for at in unsettled:
-            forms[at] = coarser(waiting[at].row, step)
-            trying.setdefault(_form(forms[at]), []).append(at)
+        trying: dict[Form, list[_Same]] = {}
+        for same in unsettled:
+            same.now = coarser(same.waiting, step)
+            trying.setdefault(_form(same.now), []).append(same)
         unsettled = []
         for form, circle in trying.items():
             if _is_enough(people, settled.get(form, []) + circle):
                 settled.setdefault(form, []).extend(circle)
             else:
                 unsettled += circle
+    forms = [one.row for one in waiting]
+    for same in groups:
+        for at in same.places:
+            forms[at] = same.now
     _fill_last_circles(waiting, forms, people)
     _hide_what_all_say(forms, people)
     return tuple(forms)
@@ -119,10 +128,9 @@ def _people(waiting: Sequence[WaitingRow]) -> list[frozenset[str]]:
         if one.learner_id is not None:
             present.setdefault(one.row.session_id, set()).add(one.learner_id)
     lessons = {session_id: frozenset(learners) for session_id, learners in present.items()}
+    alone = {name: frozenset({name}) for learners in present.values() for name in learners}
     return [
-        frozenset({one.learner_id})
-        if one.learner_id is not None
-        else lessons.get(one.row.session_id, frozenset())
+        alone[one.learner_id] if one.learner_id is not None else lessons.get(one.row.session_id, frozenset())
         for one in waiting
     ]
 
@@ -135,8 +143,12 @@ def _form(row: AllowedRow, without: str = "") -> Form:
 def _circles(rows: Sequence[AllowedRow], places: Iterable[int], without: str = "") -> list[list[int]]:
     """Group the rows that look alike."""
     circles: dict[Form, list[int]] = {}
+    forms: dict[int, Form] = {}  # rows that grew coarse together are one object
     for at in places:
-        circles.setdefault(_form(rows[at], without), []).append(at)
+        form = forms.get(id(rows[at]))
+        if form is None:
+            form = forms[id(rows[at])] = _form(rows[at], without)
+        circles.setdefault(form, []).append(at)
     return list(circles.values())
 
 
@@ -144,12 +156,29 @@ def _union(people: Sequence[frozenset[str]], circle: Iterable[int]) -> frozenset
     return frozenset().union(*(people[at] for at in circle))
 
 
-def _is_enough(people: Sequence[frozenset[str]], circle: Sequence[int]) -> bool:
+def _same_rows(waiting: Sequence[WaitingRow], people: Sequence[frozenset[str]]) -> list[_Same]:
+    """Group the rows of one lesson that are the same. Which dictionary holds the fields is only a hint that
+    saves work: whoever reads them from the outbox has one for equal fields."""
+    places: dict[tuple[object, ...], list[int]] = {}
+    for at, one in enumerate(waiting):
+        row = one.row
+        places.setdefault((row.kind, row.session_id, row.day, row.span, id(row.fields)), []).append(at)
+    return [_same(waiting[found[0]].row, found, people) for found in places.values()]
+
+
+def _same(row: AllowedRow, places: list[int], people: Sequence[frozenset[str]]) -> _Same:
+    # Of a machine nothing is taken but the day and the lesson.
+    now = AllowedRow(row.kind, None, None, row.fields) if _is_of_machine(row) else row
+    return _Same(row, places, _union(people, places), now)
+
+
+def _is_enough(people: Sequence[frozenset[str]], circle: Sequence[_Same]) -> bool:
     """Ten learners, and none of them behind more than half of the rows."""
-    if len(_union(people, circle)) < K:
+    if len(frozenset().union(*(same.people for same in circle))) < K:
         return False
-    rows_of = Counter(learner for at in circle if len(people[at]) == 1 for learner in people[at])
-    return max(rows_of.values(), default=0) <= MOST_OF_ONE * len(circle)
+    places = [at for same in circle for at in same.places]
+    rows_of = Counter(learner for at in places if len(people[at]) == 1 for learner in people[at])
+    return max(rows_of.values(), default=0) <= MOST_OF_ONE * len(places)
 
 
 def _fill_last_circles(

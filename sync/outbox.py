@@ -560,13 +560,16 @@ def _draft_batch(db: Database, box_kid: bytes, today: date, *, with_today: bool 
     ).fetchall()
     if not rows:
         return None
+    # Few rows are different from all others: each text is read once.
+    read = {text: json.loads(text) for text in {row[4] for row in rows}}
+    days = {text: _day(text) for text in {row[2] for row in rows}}
     waiting = [
-        WaitingRow(AllowedRow(kind, _day(day), session_id, json.loads(fields)), learner_id)
+        WaitingRow(AllowedRow(kind, days[day], session_id, read[fields]), learner_id)
         for _, kind, day, session_id, fields, learner_id in rows
     ]
     coarse = generalise(waiting)
     # A row whose day nobody knows has nothing to wait for.
-    is_old = any(day is None or abs(today - day) >= LONGEST_WAIT for day in (_day(row[2]) for row in rows))
+    is_old = any(day is None or abs(today - day) >= LONGEST_WAIT for day in days.values())
     epoch, seq, number, previous, seed = db.execute(
         "SELECT epoch, next_seq, next_number, previous_sha256, seed FROM sync_state"
     ).fetchone()
