@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.figures import Measurement, Section
-from tests.sync import attacks
-from tests.sync.attacks import Found, attacked, whole
-from tests.sync.school_year import LARGE, MIDDLE, SMALL, Release, play
+from tests.sync import attacks, attacks_on_counts, attacks_over_weeks
+from tests.sync.attacks import Found, attacked
+from tests.sync.school_year import LARGE, MIDDLE, SMALL, Release, live, play, unprotected
 
 TINY = (("1-4", 3, 12),)
 SIXTY = (("5A", 5, 15), ("6A", 6, 14), ("7A", 7, 16), ("8A", 8, 15))
@@ -34,8 +34,8 @@ as telemetry does. Kolibri's sync was measured at {KOLIBRI_PUSH_BYTES} B to push
 
 PRIVACY_HOW = """\
 The attacks of `tests/sync/attacks.py` on invented schools, in per cent of the trials. "blind" is what
-somebody without the release would hit, "unprotected" the same attack on rows as they were recorded
-(linking: on weekly pseudonyms; differencing: on exact sums)."""
+somebody without the release would hit (differencing: a coin), "unprotected" the same attack on rows that
+nothing was taken from: one learner was company enough."""
 
 
 def measure_wire(rounds: int) -> Section:
@@ -90,41 +90,52 @@ def _gzipped(rows: Sequence[dict[str, object]]) -> int:
 SCHOOLS = (
     ("24 learners, a year", SMALL, 34),
     ("43 learners, a year", MIDDLE, 34),
-    ("275 learners, 4 weeks", LARGE, 4),
+    ("275 learners, a year", LARGE, 34),
 )
+
+
+WEEKS_OF_CONTROL = 6
 
 
 def measure_privacy() -> Section:
     """How often attackers hit, school beside school."""
     columns = []
     for _, classes, weeks in SCHOOLS:
-        with tempfile.TemporaryDirectory() as home:
-            columns.append(_attacked(play(Path(home), classes, weeks=weeks)))
+        with unprotected():
+            control = live(classes, weeks=WEEKS_OF_CONTROL)
+        columns.append(_attacked(live(classes, weeks=weeks), control))
     heads = [f"{name}: hit / blind / unprotected" for name, _, _ in SCHOOLS]
     lines = [f"| attack | {' | '.join(heads)} |", "|---|" + "---:|" * len(heads)]
     for attack in columns[0]:
         lines.append(f"| {attack} | {' | '.join(column[attack] for column in columns)} |")
     counted = [
         f"- {found.name}: {100 * found.hits:.1f} points better than a coin, bound {100 * found.blind:.1f}"
-        for found in (attacks.membership(), attacks.worst_membership())
+        for found in (attacks_on_counts.membership(), attacks_on_counts.worst_membership())
     ]
     return Section("Attacks on what left", "\n".join((PRIVACY_HOW, "", *lines, "", *counted)), ())
 
 
-def _attacked(release: Release) -> dict[str, str]:
-    school, raw = attacked(release), attacked(release, whole(release))
+def _attacked(release: Release, control: Release) -> dict[str, str]:
+    school, raw = attacked(release), attacked(control)
     pairs = [(attacks.singled_out(school, known), attacks.singled_out(raw, known)) for known in (2, 4, 8)]
     pairs += [
         (attacks.insider(school), attacks.insider(raw)),
-        (attacks.linked(school), attacks.linked_by_pseudonym(release)),
         (attacks.inferred(school, "result"), attacks.inferred(raw, "result")),
         (attacks.inferred(school, "outcome"), attacks.inferred(raw, "outcome")),
-        (attacks.differenced(school, release), attacks.differenced_sums(release)),
+        (attacks_over_weeks.differenced(school), attacks_over_weeks.differenced(raw)),
     ]
-    found = {ours.name: _cell(ours, control) for ours, control in pairs}
+    found = {ours.name: _cell(ours, able) for ours, able in pairs}
+    links, able = attacks_over_weeks.linked(school), attacks_over_weeks.linked(raw)
+    cell = f"{100 * links.hits:.1f} / {100 * links.in_class:.1f} / {100 * able.hits:.0f}"
+    found["linking a child's rows week to week, blind in the class its lesson tells"] = cell
+    found["the same, blind in the school"] = f"- / {100 * links.blind:.1f} / -"
+    by_name = attacks_over_weeks.linked_by_pseudonym(control)
+    found["the same, rows under weekly pseudonyms"] = (
+        f"- / {100 * by_name.blind:.1f} / {100 * by_name.hits:.0f}"
+    )
     for known in (2, 4, 8):
-        control = attacks.singled_out_by_pseudonym(release, known)
-        found[f"the same, rows under weekly pseudonyms, {known} known"] = f"- / - / {100 * control.hits:.0f}"
+        named = attacks.singled_out_by_pseudonym(control, known)
+        found[f"singling out under weekly pseudonyms, {known} known"] = f"- / - / {100 * named.hits:.0f}"
     found["share of the fullest learner in a group, mean"] = f"{100 * attacks.fullest(school):.0f} / - / -"
     return found
 
