@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +19,7 @@ from sync.server.sqlite_database import SqliteDatabase
 from sync.settings import SyncSettings
 from tests.region_simulator import RegionSimulator
 from tests.sync.test_forward import MORNING, Country, sent
-from tests.sync.test_killed_processes import Processes, ask
+from tests.sync.test_killed_processes import Processes, ask, stopped
 
 STATEMENTS = ("rows", "execute", "execute_many", "copy_rows")
 
@@ -118,16 +117,23 @@ def test_the_real_commands_killed_at_any_moment(tmp_path: Path) -> None:
         below.ran(below.region, "region", "join", above.url, "--json", typed=code_of(above))
         below.serve()
         below.ran(below.box, "sync", "enrol", below.url, "--json", typed=code_of(below))
-        for _ in range(3):
+        calls, killed = 0, 0
+        for _ in range(4):
             ask(SyncSettings(home=below.box), [chance.randrange(1, 500) for _ in range(20)])
             below.ran(below.box, "sync", "run")
-            running = below.start(below.region, "region", "forward")
-            time.sleep(chance.uniform(0.3, 1.2))
+            if not calls:
+                calls = below.calls_of(below.region, "region", "forward")
+                continue
+            running = below.start(below.region, "region", "forward", stop_at_call=chance.randrange(1, calls))
+            killed += stopped(running)
             if chance.random() < 0.5:
                 above.end_region(signal.SIGKILL)
+                running.send_signal(signal.SIGCONT)  # it meets a nation that is gone
+                running.communicate(timeout=20)
                 above.serve()
             running.kill()
             running.communicate(timeout=20)
+        assert killed >= 1, "the kills came too late to mean anything"
         done = json.loads(below.ran(below.region, "region", "forward", "--json"))
         assert done["status"]["waiting_letters"] == done["status"]["sealed_parcels"] == 0
         told = json.loads(above.ran(above.region, "region", "nation", "--json"))

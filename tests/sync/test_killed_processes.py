@@ -39,11 +39,14 @@ class Processes:
         self.log = (folder / "stderr.log").open("wb")
         self._serving: subprocess.Popen[bytes] | None = None
 
-    def start(self, home: Path, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, home: Path, *words: str, stop_at_call: int | None = None) -> subprocess.Popen[bytes]:
+        environment = os.environ | {"SANDYQ_TEST_MAX_EVENTS": "3", "SANDYQ_TEST_WHOLE_ROWS": "1"}
+        if stop_at_call is not None:
+            environment["SANDYQ_TEST_STOP_AT_CALL"] = str(stop_at_call)
         return subprocess.Popen(
             [sys.executable, "-m", "tests.sync.runner", str(home), str(self.port), *words],
             cwd=ROOT,
-            env=os.environ | {"SANDYQ_TEST_MAX_EVENTS": "3", "SANDYQ_TEST_WHOLE_ROWS": "1"},
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -55,6 +58,14 @@ class Processes:
         if process.returncode != 0:
             raise RuntimeError(f"{words} ended with {process.returncode}")
         return said.decode()
+
+    def calls_of(self, home: Path, *words: str) -> int:
+        """Run it to its end; return how many calls of functions that took."""
+        process = self.start(home, *words, stop_at_call=0)
+        said, _ = process.communicate(timeout=60)
+        if process.returncode != 0:
+            raise RuntimeError(f"{words} ended with {process.returncode}")
+        return int(said.splitlines()[-1])
 
     def serve(self) -> None:
         self._serving = self.start(self.region, "region", "serve")
@@ -72,6 +83,12 @@ class Processes:
     def close(self) -> None:
         self.end_region(signal.SIGKILL)
         self.log.close()
+
+
+def stopped(process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the process stopped at its call; False when it ended before."""
+    seen = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    return seen is not None and seen.si_code == os.CLD_STOPPED
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from sync.errors import RegionRefused
 from sync.transport import HttpTransport
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
-from tests.sync.test_killed_processes import Processes
+from tests.sync.test_killed_processes import Processes, stopped
 
-ROUNDS = 10
+ROUNDS = 6
 
 
 @pytest.fixture
@@ -40,28 +39,23 @@ def test_killed_beside_a_stick_loses_and_doubles_nothing(
     stick = tmp_path / "stick"
     stick.mkdir()
     walk = ((box.settings.home, "sync", "visit"), (region.settings.home, "region", "import"))
-    longest = 0.0
-    for home, *words in walk:
-        begin = time.monotonic()
-        processes.ran(home, *words, str(stick))
-        longest = max(longest, time.monotonic() - begin)
+    box.ask(times=20)
+    calls = [processes.calls_of(home, *words, str(stick)) for home, *words in walk]
     killed = 0
     for _ in range(ROUNDS):
         box.ask(times=20)
-        for home, *words in walk:
-            running = processes.start(home, *words, str(stick))
-            # The second half of the time is where the work is; before it Python starts.
-            time.sleep(longest * chance.uniform(0.3, 1.1))
-            killed += running.poll() is None
-            running.send_signal(signal.SIGKILL)
+        for (home, *words), most in zip(walk, calls, strict=True):
+            running = processes.start(home, *words, str(stick), stop_at_call=chance.randrange(1, most))
+            killed += stopped(running)
+            running.kill()
             running.communicate(timeout=20)
-    assert killed >= ROUNDS // 2, "the kills came too late to mean anything"
+    assert killed >= ROUNDS, "the kills came too late to mean anything"
     for home, *words in (*walk, walk[0]):
         said = processes.ran(home, *words, str(stick), "--json")
         assert json.loads(said)
     status = box.status()
     assert (status.waiting_events, status.sealed_batches) == (0, 0)
-    assert status.receipted_events == region.count("question_asked") == 20 * ROUNDS
+    assert status.receipted_events == region.count("question_asked") == 20 * (1 + ROUNDS)
     assert not [path for path in (stick / "SANDYQ").iterdir() if path.name.endswith(".tmp")]
     assert region.report()["boxes"][0]["remarks"] == []
 
