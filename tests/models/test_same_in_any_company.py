@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LESSON = "Water moves in a circle: the sun warms the sea, vapour rises, clouds carry it to the steppe. " * 30
 WORDS = [
     *["rain", "clouds", "rivers", "ice", "wells", "snow", "dew", "fog", "lakes", "floods"],
-    *["salt", "steppe", "wind", "waves", "tides", "hail", "frost", "reeds", "canals", "springs"],
+    *["salt", "steppe", "wind", "waves", "tides", "hail"],
 ]
 QUESTIONS = [f"Explain {word} to a child of nine, please." for word in WORDS]
 # Who finishes early leaves a hole in the engine's memory, and the others' next tokens must not go there.
@@ -82,23 +82,29 @@ def answers(home: Path, groups: list[list[str]], *, step_rows: int = 0) -> dict[
     return texts
 
 
-def test_answers_are_the_same_alone_and_in_a_full_room(real_model_home: Path) -> None:
-    alone = answers(real_model_home, [[question] for question in QUESTIONS])
+@pytest.fixture(scope="module")
+def alone(real_model_home: Path) -> dict[str, str]:
+    """What each learner reads who is the only one in the room."""
+    return answers(real_model_home, [[question] for question in QUESTIONS])
+
+
+def test_answers_are_the_same_alone_and_in_a_full_room(real_model_home: Path, alone: dict[str, str]) -> None:
     together = answers(real_model_home, [QUESTIONS])
     assert [q for q in QUESTIONS if alone[q] != together[q]] == []
     fresh = answers(real_model_home, [[QUESTIONS[-1]]])
     assert fresh[QUESTIONS[-1]] == alone[QUESTIONS[-1]], "read anew or from a kept lesson"
 
 
-def test_a_question_asked_again_is_answered_the_same(real_model_home: Path) -> None:
+def test_a_question_asked_again_is_answered_the_same(real_model_home: Path, alone: dict[str, str]) -> None:
     # Of a prompt that is in memory only the end is read again: never by one row alone.
-    once = [[question] for question in QUESTIONS[:8]]
-    assert answers(real_model_home, once) == answers(real_model_home, [*once, *once])
+    again = answers(real_model_home, [[question] for question in QUESTIONS[:8]] * 2)
+    assert again == {question: alone[question] for question in QUESTIONS[:8]}
 
 
-def test_the_width_of_a_step_changes_no_answer(real_model_home: Path) -> None:
+@pytest.mark.parametrize("step_rows", [5, 24])
+def test_the_width_of_a_step_changes_no_answer(
+    real_model_home: Path, alone: dict[str, str], step_rows: int
+) -> None:
     # A slow machine takes fewer rows a step; one that is left over would be alone.
-    alone = [[question] for question in QUESTIONS[8:16]]
-    wide = answers(real_model_home, alone)
-    for step_rows in (5, 24):
-        assert answers(real_model_home, alone, step_rows=step_rows) == wide, step_rows
+    narrow = answers(real_model_home, [[question] for question in QUESTIONS[8:]], step_rows=step_rows)
+    assert narrow == {question: alone[question] for question in QUESTIONS[8:]}
