@@ -164,7 +164,8 @@ def test_an_exam_outlives_every_process_and_no_word_leaves(box: RealBox, tmp_pat
     # The tries of the last second before each kill may be missing; those before it may not.
     assert told["refused"] >= TRIES_A_PHASE
     lines = file.read_bytes().splitlines(keepends=True)
-    for number in range(len(lines)):
+    # Each line that may be missing: test_exam_chain, without a process for each.
+    for number in (0, len(lines) // 2, len(lines) - 1):
         (tmp_path / "cut.jsonl").write_bytes(b"".join(lines[:number] + lines[number + 1 :]))
         assert box.sandyq("exam", "verify", str(tmp_path / "cut.jsonl")).returncode == 1
     assert aigerim.post("/ask", question="And 91?", submission="after").status == 303
