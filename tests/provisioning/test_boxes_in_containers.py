@@ -225,6 +225,7 @@ def test_no_request_fails_while_the_pages_restart(room: Room, tmp_path: Path) ->
     box = room.second
     address = second_address(room)
     before = box.state_of("sandyq-web.service", "MainPID")
+    asked_so_far = tmp_path / "asked"
     loop = (
         "import http.client, json, os, time\n"
         "seen, slowest = [], 0\n"
@@ -233,15 +234,25 @@ def test_no_request_fails_while_the_pages_restart(room: Room, tmp_path: Path) ->
         "    line = http.client.HTTPConnection('{1}', 80, timeout=60)\n"
         "    line.request('GET', '/health'); seen.append(line.getresponse().status); line.close()\n"
         "    slowest = max(slowest, time.monotonic() - began)\n"
+        "    open('{2}', 'a').write('.')\n"
         "    time.sleep(0.01)\n"
         "print(json.dumps([len(seen), sorted(set(seen)), slowest]))"
     )
+
+    def wait_for_ten_more() -> None:
+        goal = asked_so_far.stat().st_size + 10
+        wait_for(lambda: asked_so_far.stat().st_size >= goal, "ten requests")
+
     with ThreadPoolExecutor() as hands:
-        asked = hands.submit(room.network.python, "-c", loop.format(tmp_path / "enough", address))
-        time.sleep(1)
-        box.systemctl("restart", "sandyq-web.service")
-        time.sleep(0.5)
-        (tmp_path / "enough").touch()
+        words = loop.format(tmp_path / "enough", address, asked_so_far)
+        asked = hands.submit(room.network.python, "-c", words)
+        try:
+            wait_for(asked_so_far.exists, "the first request")
+            wait_for_ten_more()
+            box.systemctl("restart", "sandyq-web.service")
+            wait_for_ten_more()
+        finally:
+            (tmp_path / "enough").touch()
         number, statuses, slowest = asked.result()
     print(f"{number} requests, the slowest {slowest:.1f} s")
     assert box.state_of("sandyq-web.service", "MainPID") != before
