@@ -1,6 +1,9 @@
 """What every room's tests may use."""
 
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,10 @@ from tests.fake_engine import FakeEngine
 
 pytest_plugins = ["tests.real_model", "tests.side_by_side"]
 
+# Some hundred processes are started: on a machine that keeps no compiled code each would compile ours again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 
 def pytest_unconfigure() -> None:
     """Close the two handles that llama-cpp-python leaves open; a warning would be the last line."""
@@ -19,6 +26,35 @@ def pytest_unconfigure() -> None:
         handle = getattr(utils, name, None)
         if handle is not None:
             handle.close()
+
+
+# A classroom's set-up waits a dozen times until the disk has it, and a thousand tests have one: in memory
+# they take half the time. No test takes the power from the disk itself (tests/sync/power.py brings its own).
+# Slow tests link the model's file into their folder: they stay on the disk, as all do where memory is short.
+MEMORY = Path("/dev/shm")
+LEAST_FREE_BYTES = 4 * 2**30
+
+
+@pytest.fixture(scope="session")
+def memory_folder() -> Iterator[Path | None]:
+    """A folder of this process in memory, or None."""
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < LEAST_FREE_BYTES:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(
+        prefix="sandyq-tests-", dir=MEMORY, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, request: pytest.FixtureRequest, memory_folder: Path | None) -> Iterator[Path]:
+    """Pytest's own folder of a test, in memory where that is possible, and gone after the test."""
+    if memory_folder is None or request.node.get_closest_marker("slow"):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory_folder, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
