@@ -35,6 +35,7 @@ class Fixed:
 
     dials: Dials
     factor: float = 1.0
+    slowest_row_seconds: float = 0.0
 
     def note_step(self, _rows: int, _seconds: float) -> None:
         return None
