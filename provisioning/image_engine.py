@@ -1,7 +1,7 @@
 """Build the language engine so that one image runs on every processor of its kind.
 
 Only ggml's processor part is compiled for particular instructions. It is built here once for each kind of
-processor that the board names, and at its start the engine loads the best one that runs (models/engine). What
+processor that the board names, and at its start the engine loads the best one that runs (models/native). What
 does not depend on the processor is the same build that this project's own environment uses, when the image is
 for the kind of machine that builds it; for another kind everything is compiled across.
 

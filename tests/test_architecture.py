@@ -20,7 +20,7 @@ MAY_IMPORT = {
 }
 FENCES = {
     "flask": r"appliance/(app|web/\w+)\.py|models/server\.py|sync/server/\w+\.py",
-    "llama_cpp": r"models/engine\.py",
+    "llama_cpp": r"models/native\.py",
     "zeroconf": r"appliance/announcement\.py",
     "psutil": r"appliance/(health|discovery)\.py|provisioning/hardware\.py|models/fit\.py",
     "duckdb": r"sync/server/parquet\.py",

@@ -280,7 +280,7 @@ def test_a_file_that_is_no_model_is_refused_with_a_reason(fault, real_model_home
 def test_a_field_that_upstream_renamed_is_noticed():
     import llama_cpp.llama_cpp as llama
 
-    from models.engine import _set_fields
+    from models.native import set_fields
 
     with pytest.raises(AttributeError, match="use_mmap"):
-        _set_fields(llama.llama_model_default_params(), use_mmap=True)
+        set_fields(llama.llama_model_default_params(), use_mmap=True)

@@ -105,14 +105,14 @@ def test_a_broken_grammar_is_seen_beforehand(engine, grammar):
 @given(schemas, st.integers())
 def test_what_one_reader_of_grammars_writes_the_other_allows(engine, schema, seed):
     """Each text of our small GBNF reader is fed to llama.cpp token by token, and it may end there."""
-    from models.engine import _Sampler
+    from models.sampler import Sampler
 
     try:
         grammar = write_grammar(schema)
     except SchemaUnsupported:
         return
     assert engine.vocabulary.takes_grammar(grammar)
-    sampler = _Sampler(engine.vocabulary._vocab, Sampling(grammar=grammar))
+    sampler = Sampler(engine.vocabulary._vocab, Sampling(grammar=grammar))
     text = Gbnf(grammar, seed).write()
     tokens = engine.vocabulary.tokenise(text, controls=False)
     # This vocabulary lacks some bytes of rare letters.
