@@ -182,6 +182,30 @@ def test_two_contents_under_one_number_in_one_group_are_a_fork(place: Place) -> 
         place.take(school.box, second if isinstance(came[0], Stored) else first)
 
 
+def test_two_boxes_in_one_epoch_and_one_group_are_a_copied_card(place: Place) -> None:
+    """Whoever is first in the line owns the epoch; the other is told, and stores nothing."""
+    genuine, copy = place.school(1), place.school(2)
+    blobs = {
+        school: seal(
+            Batch(school.device.kid, b"an epoch", 1, NO_PREVIOUS, 1, len(ROWS), 1, pack_rows(ROWS)),
+            *(school.device, place.recipient),
+            blob_id=bytes(16),
+            content_key=bytes(32),
+        )
+        for school in (genuine, copy)
+    }
+    came = at_once(*(lambda one=one: place.take(one.box, blobs[one]) for one in (genuine, copy)))
+    assert sorted(type(one).__name__ for one in came) == ["Stored", "WrongEpoch"]
+    owner, other = (genuine, copy) if isinstance(came[0], Stored) else (copy, genuine)
+    assert place.events_of() == Counter({(owner.box.id, 1): len(ROWS)})
+    # The owner goes on, and gets its old receipt again; the other may begin an epoch of its own.
+    assert place.take(owner.box, blobs[owner]).sender == owner.box
+    assert isinstance(other.send(1), Stored)
+    remarks = {line.label: line.remarks for line in place.store.box_lines()}
+    assert "foreign" in remarks[other.box.label]
+    assert remarks[owner.box.label] == ()
+
+
 def test_one_poisoned_envelope_falls_alone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     schools = [place.school(number) for number in range(1, 9)]
     real = inbox.keep_all

@@ -12,6 +12,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,8 @@ from sync.batch import Batch, pack_rows
 from sync.envelope import MAX_ENVELOPE_BYTES, Recipient, seal
 from sync.errors import WrongEpoch
 from sync.keys import OpeningKey, SigningKey
+from sync.server import sticks
+from sync.stick_folder import FOLDER
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
 from tests.sync.test_envelope_refusals import ROW
@@ -210,3 +213,14 @@ def test_card_copied_and_enrolled_anew_counts_nothing_twice_and_is_not_blocked(
     original.ask()
     original.sync()
     assert region.count("question_asked") == 8
+
+
+def test_stick_of_a_copied_card_is_refused_by_name(scene: Scene, tmp_path: Path) -> None:
+    """On a stick nobody's token stands beside an envelope; the epoch tells all the same."""
+    (tmp_path / "stick" / FOLDER).mkdir(parents=True)
+    for number, blob in enumerate((copied_card(scene), scene.sealed(scene.next, STRANGER), scene.sent)):
+        (tmp_path / "stick" / FOLDER / f"{number:032x}.sb1").write_bytes(blob)
+    with scene.region.store() as store:
+        report = sticks.import_stick(store, scene.region.region, tmp_path / "stick", scene.region.time)
+    assert report.refused == {"batch_wrong_epoch": 1, "envelope_forged": 1}
+    assert (report.stored, report.known) == (0, 1)
