@@ -8,23 +8,22 @@ what is left, so a long prompt never holds up the others' text. An answer that i
 pauses: its cells stay, and nothing is computed twice.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from models.fairness import SLICE_CHARACTERS, Fairness, Rank, cap
 from models.memory import Held, Memory
 from models.prefixes import MIN_SHARED_TOKENS, common_length, most_shared
 from models.protocol import Priority, Span
+from models.seats import READING_ROWS, Request, Slot, prompt_span, readings
+
+__all__ = ["MOST_STEP_ROWS", "READING_ROWS", "SPARE_SEQUENCES", "Request", "Scheduler", "Slot"]
 
 # Flash attention on the CPU works row by row up to 63 rows: it skips other learners' cells, and a row's
 # result is the same in any company, bit for bit. From 64 on it works in tiles that span rows, and an answer
 # would depend on who else asks (decision 0012), so a lone prompt takes no larger step either. 60 is the
 # largest multiple of 4 below: the packed kernels work on 4 rows at a time and do the remainder one by one.
 MOST_STEP_ROWS = 60
-# Tiles are several times faster a row (decision 0032). A long prompt is read with them, in steps of its own
-# of just one tile, because they hold up everybody's text; only the rest of it joins the others.
-READING_ROWS = 64
 # Sequences beside those that may be written: eight lessons, and finished conversations in what is free. A
 # slow machine, where answers take turns, has rows it does not use. Each costs a row of logits or two.
 SPARE_SEQUENCES = 10
@@ -33,73 +32,6 @@ SPARE_SEQUENCES = 10
 # cells, and each wave finds the memory swept.
 WAVE_CELLS = 4096
 LONG_PROMPT_ROWS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    number: int
-    prompt: list[int]
-    max_tokens: int
-    learner: str = ""  # "" = nobody in particular, different from all others
-    priority: Priority = Priority.LEARNER
-    prefix_tokens: int = 0  # the caller says that so much will be shared
-    head_tokens: int = 0  # the first message: so much may be shared
-    characters: int = 0  # typed; what fairness charges
-    is_whole_prompt: bool = False  # nobody said what was typed: the characters are all of the prompt's
-    arrived: float = 0.0
-
-    @property
-    def cells(self) -> int:
-        return len(self.prompt) + self.max_tokens
-
-    @property
-    def key(self) -> Hashable:
-        return self.learner or self.number
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A request's seat in the engine."""
-
-    request: Request
-    sequence: int
-    tokens: list[int]  # the prompt, then what was answered
-    shared: int  # leading tokens it did not have to decode
-    decoded: int  # tokens in the engine's memory
-    readings: tuple[range, ...] = ()  # positions that are read in steps of their own
-    checkpoint: int = 0  # leading tokens after which what cannot be divided is kept; 0 = nowhere
-    answered: int = 0
-    turn_priority: int = Priority.LEARNER  # by which it got its row; age may have raised it
-    turn_characters: int = 0  # written since then
-    pauses: int = 0
-    paused_at: float = 0.0
-    commons: dict[int, int] = field(default_factory=dict)  # with those who wait, by number
-
-    @property
-    def is_long(self) -> bool:
-        """Did it bring much that nobody else has?"""
-        return len(self.request.prompt) - self.shared >= LONG_PROMPT_ROWS
-
-    @property
-    def tokens_left(self) -> int:
-        return self.request.max_tokens - self.answered
-
-    @property
-    def prompt_left(self) -> int:
-        return len(self.request.prompt) - self.decoded
-
-    @property
-    def long_rows(self) -> int:
-        """Rows that come next and are read in steps of their own."""
-        return next((part.stop - self.decoded for part in self.readings if self.decoded in part), 0)
-
-    @property
-    def short_rows(self) -> int:
-        """Rows of the prompt that come next and join the others' step."""
-        if self.long_rows:
-            return 0
-        starts = (part.start - self.decoded for part in self.readings if part.start > self.decoded)
-        return min(starts, default=self.prompt_left)
 
 
 class Scheduler:
@@ -268,7 +200,7 @@ class Scheduler:
 
     def _waits_for_next_wave(self, request: Request) -> bool:
         """Long prompts that share nothing go in waves; a teacher's waits for nobody's."""
-        seated = [slot for slot in self._seated() if slot.is_long]
+        seated = [slot for slot in self._seated() if slot.own_rows >= LONG_PROMPT_ROWS]
         if not seated:
             self._is_wave_full = False
         if not seated or request.priority == Priority.TEACHER or not self._is_long(request):
@@ -327,7 +259,7 @@ class Scheduler:
         if not self.memory.divisible:
             slot.checkpoint = self._find_checkpoint(request)
         lesson = slot.checkpoint or request.prefix_tokens or request.head_tokens
-        slot.readings = _readings(shared, lesson, len(request.prompt))
+        slot.readings = readings(shared, lesson, len(request.prompt))
         return slot
 
     def _find_checkpoint(self, request: Request) -> int:
@@ -374,7 +306,7 @@ class Scheduler:
                 rows = self._short_rows(slot, room)
                 if rows <= 0:
                     continue
-                spans.append(_prompt_span(slot, rows))
+                spans.append(prompt_span(slot, rows))
                 room -= rows
         return spans
 
@@ -402,7 +334,7 @@ class Scheduler:
             return None
         slot = min(readers, key=self._prefill_order)
         long = min(self._rows_until_cut(slot), slot.long_rows, READING_ROWS)
-        return _prompt_span(slot, long or self._short_rows(slot, self.step_rows))
+        return prompt_span(slot, long or self._short_rows(slot, self.step_rows))
 
     def _prefill_order(self, slot: Slot) -> tuple[Rank, float]:
         """Shortest first in each class, so that one long prompt hardly delays the others' first words.
@@ -443,25 +375,3 @@ class Scheduler:
         slot.turn_characters += characters
         self.fairness.charge_written(slot.request.priority, slot.request.key, characters)
         return slot.answered < slot.request.max_tokens
-
-
-def _prompt_span(slot: Slot, rows: int) -> Span:
-    chunk = slot.tokens[slot.decoded : slot.decoded + rows]
-    return Span(slot.sequence, slot.decoded, chunk, wants_token=rows == slot.prompt_left)
-
-
-def _readings(shared: int, lesson: int, end: int) -> tuple[range, ...]:
-    """What is read in steps of its own: whole tiles of the lesson, and whole tiles of what follows it.
-
-    Decided by the prompt and where its lesson ends, not by who else is there: a question on a lesson that is
-    read with it goes the same way as one on a lesson that is in memory.
-    """
-    cuts = [shared, *([lesson] if shared < lesson < end else []), end]
-    tiles = ((start, _whole_tiles(stop - start)) for start, stop in pairwise(cuts))
-    return tuple(range(start, start + rows) for start, rows in tiles if rows)
-
-
-def _whole_tiles(rows: int) -> int:
-    # A row that is left over might be alone in its step: the last tile is given up for it.
-    tiles, rest = divmod(rows, READING_ROWS)
-    return (tiles - (tiles > 0 and rest == 1)) * READING_ROWS

@@ -89,6 +89,7 @@ PURE = (
     "models/memory.py",
     "models/prefixes.py",
     "models/scheduler.py",
+    "models/seats.py",
     "models/sentence.py",
     "provisioning/boards.py",
     "provisioning/boot_texts.py",
