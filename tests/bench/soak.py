@@ -3,7 +3,7 @@
 Thirty learners ask again and again. Lessons change, so that old ones must leave; answers have odd lengths;
 every fourth class is hung up on in the middle, as phones do that lose the Wi-Fi. Memory is read between the
 classes. What counts is the growth from the time when everything has been used once to the end: a leak of one
-kilobyte an answer would be seen. What does creep is what glibc's threads put aside, until each has its fill; the
+kilobyte an answer would be seen. What creeps is what glibc's threads put aside, until each has its fill; the
 box's unit switches that off (systemd/sandyq-engine.service), the bench does not.
 """
 
