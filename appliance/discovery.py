@@ -90,11 +90,16 @@ class Presence:
 
     def _announce(self) -> None:
         self._announce_no_more()
-        if self.addresses and not self._ended.is_set():
-            from appliance.announcement import Announcement  # slow; a box of its own machine never needs it
+        if not self.addresses:
+            return
+        from appliance.announcement import Announcement  # slow; a box of its own machine never needs it
 
+        # The box may have been told to stop meanwhile: nothing is opened that nobody would close.
+        if not self._ended.is_set():
             self._announcement = Announcement(self._name, self.addresses, self._port)
             self._announcement.open()
+            if self._ended.is_set():
+                self._announce_no_more()
 
     def _announce_no_more(self) -> None:
         announcement, self._announcement = self._announcement, None
