@@ -6,7 +6,7 @@ from flask import Flask, Response, jsonify, make_response, render_template, requ
 from werkzeug.exceptions import HTTPException
 
 from appliance import languages
-from appliance.errors import ApplianceError, BodyTooLarge, BrokenText, NotFound
+from appliance.errors import ApplianceError, BodyTooLarge, BrokenText, NotAllowed, NotFound
 from appliance.web.context import language
 from sync.errors import SyncError
 
@@ -42,7 +42,10 @@ def answer(error: ApplianceError | SyncError) -> Response:
         )
         response.content_type = "application/problem+json"
     else:
-        response = make_response(render_template("error.html", message=message, hint=hint))
+        page = render_template(
+            "error.html", message=message, hint=hint, is_for_teacher=isinstance(error, NotAllowed)
+        )
+        response = make_response(page)
     response.status_code = error.status
     return response
 

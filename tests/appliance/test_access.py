@@ -86,7 +86,10 @@ def test_logging_out_ends_the_login_on_the_box_too(classroom: Classroom, dana: B
     dana.post("/teacher/logout")
     thief = classroom.browser()
     thief.client.set_cookie("sandyq_login", token)
-    assert thief.get("/teacher").status_code == 403
+    refused = thief.get("/teacher")
+    assert refused.status_code == 403
+    # Whoever typed the address of the page finds the way in from there.
+    assert 'href="/teacher/login"' in refused.text
 
 
 def test_a_login_ends_by_itself(classroom: Classroom, dana: Browser) -> None:
