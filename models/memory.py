@@ -185,6 +185,10 @@ class Memory:
 
     def sweep(self, prompts: Iterable[list[int]], worth_tokens: int) -> bool:
         """Nobody runs and these come: let go of finished conversations, unless somebody goes on with one."""
+        if not self.divisible:
+            # They show where prompts part, and unnamed checkpoints are among them; few layers of
+            # such a model look at the cells.
+            return False
         finished = {kept.sequence for kept in self.shelf.finished()}
         sources = (self.find_source(prompt, ()) for prompt in prompts)
         if not (finished or self.binned) or any(
