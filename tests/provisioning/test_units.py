@@ -127,3 +127,15 @@ def test_engine_yields_to_the_pages() -> None:
     assert number("sandyq-sync.service", "CPUWeight") < number("sandyq-engine.service", "CPUWeight")
     # The kernel kills the highest first.
     assert number("sandyq-engine.service", "OOMScoreAdjust") > number("sandyq-web.service", "OOMScoreAdjust")
+
+
+def test_who_writes_to_a_screen_is_allowed_the_device() -> None:
+    # All devices are closed to our services; a screen that is not opened again stays dark, as it once did.
+    screens = {
+        service: found[1]
+        for service in SERVICES
+        if (found := re.search(r"^TTYPath=(\S+)$", (UNITS / service).read_text(), re.MULTILINE))
+    }
+    assert "sandyq-console.service" in screens
+    for service, device in screens.items():
+        assert f"\nDeviceAllow={device} rw\n" in (UNITS / service).read_text(), service
