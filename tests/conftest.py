@@ -41,9 +41,12 @@ def memory_folder() -> Iterator[Path | None]:
     if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < LEAST_FREE_BYTES:
         yield None
         return
-    with tempfile.TemporaryDirectory(
-        prefix="sandyq-tests-", dir=MEMORY, ignore_cleanup_errors=True
-    ) as folder:
+    # An interrupted run of two processes ends them before they tidy up, and memory is dearer than a disk.
+    for left in MEMORY.glob("sandyq-tests-*-*"):
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f"sandyq-tests-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=MEMORY, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
