@@ -5,8 +5,10 @@ from datetime import datetime
 from flask import Flask, Response, request
 from jinja2 import StrictUndefined
 
-from appliance import class_now, labels, languages, permission
+from appliance import labels, languages
 from appliance.database import KeptConnections
+from appliance.lesson import class_now
+from appliance.permission import permission
 from appliance.rendering import render
 from appliance.web import (
     care,

@@ -23,12 +23,12 @@ from provisioning.errors import ProvisioningError
 from sync.errors import SyncError
 
 COMMANDS = {
-    "backup": ("appliance.backup_cli", "backup_group"),
-    "console": ("appliance.console", "console_command"),
+    "backup": ("appliance.care.backup_cli", "backup_group"),
+    "console": ("appliance.box.console", "console_command"),
     "demo": ("appliance.demo", "demo_command"),
-    "doctor": ("appliance.care_cli", "doctor_command"),
+    "doctor": ("appliance.care.care_cli", "doctor_command"),
     "engine": ("models.cli", "engine_group"),
-    "exam": ("appliance.exam_cli", "exam_group"),
+    "exam": ("appliance.permission.exam_cli", "exam_group"),
     "first-boot": ("provisioning.cli", "first_boot_command"),
     "image": ("provisioning.image_cli", "image_group"),
     "join-region": ("provisioning.cli", "join_region_command"),

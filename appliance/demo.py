@@ -22,8 +22,10 @@ from typing import Self
 import click
 import urllib3
 
-from appliance import access, database, languages, roster, sessions
+from appliance import database, languages
 from appliance.errors import N_, DemoFailed
+from appliance.lesson import sessions
+from appliance.people import access, roster
 from appliance.settings import Settings
 from models.store import Store
 

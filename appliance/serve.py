@@ -20,18 +20,22 @@ from typing import Any
 
 from cheroot import wsgi
 
-from appliance import access, database, deleted_marks, deletion, discovery, restore, soundness
+from appliance import database
 from appliance.app import create_app
-from appliance.assistant import Assistant
-from appliance.box_codes import find_codes, note_set_up
+from appliance.box import discovery
+from appliance.box.box_codes import find_codes, note_set_up
+from appliance.care import deleted_marks, restore, soundness
+from appliance.care.rescue_offer import Offer
+from appliance.care.restore import Wish
 from appliance.engine_client import EngineClient
 from appliance.errors import PortTaken
-from appliance.exam_guard import ExamGuard
-from appliance.live import LiveBoard
-from appliance.replay import Replays
-from appliance.rescue_offer import Offer
-from appliance.restore import Wish
+from appliance.lesson import deletion
+from appliance.lesson.live import LiveBoard
+from appliance.lesson.replay import Replays
+from appliance.people import access
+from appliance.permission.exam_guard import ExamGuard
 from appliance.settings import Settings
+from appliance.tutor.assistant import Assistant
 from appliance.web.context import Services
 from appliance.web.rescue import create_rescue_app
 from models.engine_key import ensure_engine_key
@@ -167,7 +171,7 @@ class _House:
         log.error("the database is damaged; the pages offer the newest good backup")
         soundness.note_damage(self._settings.home)
         self._look = subprocess.Popen(
-            [sys.executable, "-m", "appliance.stage"],
+            [sys.executable, "-m", "appliance.care.stage"],
             env=os.environ | {"SANDYQ_HOME": str(self._settings.home)},
             stdin=subprocess.DEVNULL,
         )

@@ -18,12 +18,12 @@ from werkzeug.test import TestResponse
 
 from appliance import database
 from appliance.app import create_app
-from appliance.assistant import Assistant
-from appliance.discovery import Presence
+from appliance.box.discovery import Presence
 from appliance.engine_client import EngineClient
-from appliance.exam_guard import ExamGuard
-from appliance.live import LiveBoard
-from appliance.replay import Replays
+from appliance.lesson.live import LiveBoard
+from appliance.lesson.replay import Replays
+from appliance.permission.exam_guard import ExamGuard
+from appliance.tutor.assistant import Assistant
 from appliance.web.context import Services
 from sync.database import open_database
 from tests.fake_engine import FakeEngine

@@ -43,10 +43,12 @@ from sync.generalise import WaitingRow, generalise
 from sync.keys import get_device_key, is_signed_by
 from sync.nation import is_school_week
 from sync.reply import read_question
-from sync.server import answers, enrolments, forward, inbox, national, national_accounts, registry, sticks
 from sync.server.app import create_app
-from sync.server.identity import NATION, Region, get_region, make_region
-from sync.server.store import Place, Store, open_store
+from sync.server.arrivals import answers, inbox, sticks
+from sync.server.enrolment import enrolments, registry
+from sync.server.nation import forward, national, national_accounts
+from sync.server.storage.identity import NATION, Region, get_region, make_region
+from sync.server.storage.store import Place, Store, open_store
 from sync.settings import RegionSettings, SyncSettings
 from sync.transport import HttpTransport, Meter, Pause, Unmetered, go_on
 from tests.region_simulator import serve

@@ -13,8 +13,9 @@ from pathlib import Path
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-from appliance import hand_back, roster, sessions
 from appliance.database import connection, saving
+from appliance.lesson import hand_back, sessions
+from appliance.people import roster
 from tests.classroom import wait_until
 from tests.fake_engine import FakeEngine
 from tests.room import Person, Room, open_room
@@ -117,7 +118,7 @@ class Scene:
 
     def card(self) -> str:
         """Print a card and return its token, as its QR code holds it."""
-        from appliance import cards
+        from appliance.people import cards
 
         with connection(self.room.home / "box.sqlite") as db, saving(db):
             return cards.issue(db, self.learner_id, now=datetime.now(UTC))

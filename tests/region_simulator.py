@@ -23,13 +23,16 @@ from sync.batch import Batch
 from sync.client import get_enrolment
 from sync.envelope import open_envelope, recipients, verify_sender
 from sync.errors import RegionUnreachable
-from sync.server import forward, logins, operators, pages, registry
 from sync.server.app import create_app
-from sync.server.forward import ForwardReport
-from sync.server.identity import REGION, Region, get_region, make_region
-from sync.server.roles import Role
-from sync.server.store import Store, open_store
-from sync.server.web_access import LOGIN_COOKIE
+from sync.server.enrolment import registry
+from sync.server.insight import pages
+from sync.server.nation import forward
+from sync.server.nation.forward import ForwardReport
+from sync.server.people import logins, operators
+from sync.server.people.roles import Role
+from sync.server.people.web_access import LOGIN_COOKIE
+from sync.server.storage.identity import REGION, Region, get_region, make_region
+from sync.server.storage.store import Store, open_store
 from sync.settings import RegionSettings
 from sync.transport import ORDER_HEADER, ORDER_OF_DESK, REPLY_TYPE, Pause, _accepted, _Answer, go_on
 

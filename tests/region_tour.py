@@ -12,10 +12,11 @@ from pathlib import Path
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page
 
-from sync.server import enrolments, offers
-from sync.server.identity import NATION
-from sync.server.store import Place
-from sync.server.web_access import LOGIN_COOKIE
+from sync.server.desk import offers
+from sync.server.enrolment import enrolments
+from sync.server.people.web_access import LOGIN_COOKIE
+from sync.server.storage.identity import NATION
+from sync.server.storage.store import Place
 from tests.region_simulator import RegionSimulator
 from tests.sync.schools import play_autumn
 from tests.sync.test_forward import Country, sent

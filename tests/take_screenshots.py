@@ -13,7 +13,8 @@ from PIL import Image
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page
 
-from appliance import backup, languages, stage
+from appliance import languages
+from appliance.care import backup, stage
 from appliance.web.rescue import create_rescue_app
 from tests import region_tour
 from tests.care.school import make_school

@@ -18,62 +18,69 @@ MAY_IMPORT = {
     "models": set(),
     "sync": set(),
 }
+# Rooms within rooms, from the ground up: none imports one that comes later.
+WITHIN = {
+    "appliance": ("people", "lesson", "permission", "tutor", "box", "care", "web"),
+    "sync/server": ("storage", "people", "desk", "arrivals", "enrolment", "nation", "insight", "upkeep"),
+}
+# They wire the rooms together; nothing but the tests imports them.
+DOORS = {"appliance": {"app", "cli", "demo", "serve"}, "sync/server": {"app", "cli", "openapi"}}
 FENCES = {
-    "flask": r"appliance/(app|web/\w+)\.py|models/server\.py|sync/server/\w+\.py",
+    "flask": r"appliance/(app|web/\w+)\.py|models/server\.py|sync/server/(\w+/)?\w+\.py",
     "llama_cpp": r"models/native\.py",
-    "zeroconf": r"appliance/announcement\.py",
-    "psutil": r"appliance/(health|discovery)\.py|provisioning/hardware\.py|models/fit\.py",
-    "duckdb": r"sync/server/parquet\.py",
-    "psycopg": r"sync/server/postgres_database\.py",
-    "pyrage": r"appliance/backup_file\.py|sync/server/region_backup\.py",
-    "cryptography": r"sync/(keys|envelope|receipt|call|server/second_factor)\.py|models/signature\.py",
-    "argon2": r"appliance/access\.py|sync/server/passwords\.py",
+    "zeroconf": r"appliance/box/announcement\.py",
+    "psutil": r"appliance/(care/health|box/discovery)\.py|provisioning/hardware\.py|models/fit\.py",
+    "duckdb": r"sync/server/storage/parquet\.py",
+    "psycopg": r"sync/server/storage/postgres_database\.py",
+    "pyrage": r"appliance/care/backup_file\.py|sync/server/upkeep/region_backup\.py",
+    "cryptography": r"sync/(keys|envelope|receipt|call|server/people/second_factor)\.py|models/signature\.py",
+    "argon2": r"appliance/people/access\.py|sync/server/people/passwords\.py",
     "nh3": r"appliance/rendering\.py",
     "markdown_it": r"appliance/rendering\.py",
     "latex2mathml": r"appliance/rendering\.py",
 }
 PURE = (
-    "appliance/archive.py",
-    "appliance/class_list.py",
-    "appliance/conduct.py",
-    "appliance/oneroster.py",
+    "appliance/people/archive.py",
+    "appliance/people/class_list.py",
+    "appliance/people/conduct.py",
+    "appliance/people/oneroster.py",
     "appliance/catalogue.py",
-    "appliance/spreadsheet.py",
+    "appliance/people/spreadsheet.py",
     "appliance/labels.py",
-    "appliance/phones.py",
-    "appliance/exam_chain.py",
-    "appliance/exam_time.py",
-    "appliance/answers.py",
-    "appliance/distress.py",
-    "appliance/doubts.py",
-    "appliance/folding.py",
-    "appliance/gift.py",
-    "appliance/concepts.py",
-    "appliance/hints.py",
-    "appliance/moves.py",
-    "appliance/ladder.py",
-    "appliance/likeness.py",
-    "appliance/tutoring.py",
-    "appliance/gate.py",
-    "appliance/gate_words.py",
-    "appliance/key_names.py",
-    "appliance/riddles.py",
-    "appliance/told_before.py",
-    "appliance/requests_read.py",
-    "appliance/number_words.py",
-    "appliance/numerals.py",
-    "appliance/plainness.py",
+    "appliance/box/phones.py",
+    "appliance/permission/exam_chain.py",
+    "appliance/permission/exam_time.py",
+    "appliance/tutor/answers.py",
+    "appliance/tutor/distress.py",
+    "appliance/tutor/doubts.py",
+    "appliance/tutor/folding.py",
+    "appliance/tutor/gift.py",
+    "appliance/tutor/concepts.py",
+    "appliance/tutor/hints.py",
+    "appliance/tutor/moves.py",
+    "appliance/tutor/ladder.py",
+    "appliance/tutor/likeness.py",
+    "appliance/tutor/tutoring.py",
+    "appliance/tutor/gate.py",
+    "appliance/tutor/gate_words.py",
+    "appliance/tutor/key_names.py",
+    "appliance/tutor/riddles.py",
+    "appliance/tutor/told_before.py",
+    "appliance/tutor/requests_read.py",
+    "appliance/tutor/number_words.py",
+    "appliance/tutor/numerals.py",
+    "appliance/tutor/plainness.py",
     "appliance/policy.py",
-    "appliance/rule_matrix.py",
-    "appliance/prompts.py",
+    "appliance/permission/rule_matrix.py",
+    "appliance/tutor/prompts.py",
     "appliance/rendering.py",
-    "appliance/drawing.py",
-    "appliance/radios.py",
-    "appliance/school_days.py",
-    "appliance/school_key.py",
-    "appliance/signs.py",
-    "appliance/states.py",
-    "appliance/stored.py",
+    "appliance/lesson/drawing.py",
+    "appliance/care/radios.py",
+    "appliance/lesson/school_days.py",
+    "appliance/care/school_key.py",
+    "appliance/care/signs.py",
+    "appliance/lesson/states.py",
+    "appliance/lesson/stored.py",
     "provisioning/network_rules.py",
     "provisioning/settings_card.py",
     "models/card.py",
@@ -105,22 +112,22 @@ PURE = (
     "sync/event.py",
     "sync/generalise.py",
     "sync/nation.py",
-    "sync/server/event_rows.py",
-    "sync/server/records.py",
-    "sync/server/table_order.py",
-    "sync/server/charts.py",
-    "sync/server/equity.py",
-    "sync/server/needs.py",
-    "sync/server/threshold.py",
+    "sync/server/storage/event_rows.py",
+    "sync/server/storage/records.py",
+    "sync/server/storage/table_order.py",
+    "sync/server/insight/charts.py",
+    "sync/server/insight/equity.py",
+    "sync/server/insight/needs.py",
+    "sync/server/insight/threshold.py",
     "sync/noise.py",
     "sync/parcel.py",
-    "sync/server/national_counts.py",
+    "sync/server/nation/national_counts.py",
     "sync/desk.py",
-    "sync/server/audit_chain.py",
-    "sync/server/order_words.py",
-    "sync/server/rollout.py",
-    "sync/server/signing_file.py",
-    "sync/server/roles.py",
+    "sync/server/people/audit_chain.py",
+    "sync/server/desk/order_words.py",
+    "sync/server/desk/rollout.py",
+    "sync/server/desk/signing_file.py",
+    "sync/server/people/roles.py",
 )
 WORLD = {
     "time",
@@ -158,6 +165,33 @@ def test_rooms_import_only_in_the_allowed_directions(path: str) -> None:
         ("appliance/web", "appliance/app.py", "appliance/serve.py")
     ):
         assert not any(name.startswith("appliance.web") for name in imports(path))
+
+
+def reached_within(house: str, path: str) -> set[str]:
+    """The rooms and modules of one house that a file imports."""
+    package = house.replace("/", ".")
+    names = set()
+    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{package}."):
+            names.add(str(node.module).removeprefix(f"{package}.").split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("house", WITHIN)
+def test_rooms_within_rooms_are_built_from_the_ground_up(house: str) -> None:
+    order = WITHIN[house]
+    inner = {folder.parent.name for folder in Path(house).glob("*/__init__.py")} - {"server"}
+    assert inner == set(order), "each room has its place in the list"
+    for path in map(Path.as_posix, Path(house).rglob("*.py")):
+        first, *rest = path.removeprefix(f"{house}/").split("/")
+        reached = reached_within(house, path)
+        if not rest:
+            above = set() if first.removesuffix(".py") in DOORS[house] else set(order)
+        else:
+            above = set(order[order.index(first) + 1 :]) | DOORS[house]
+        assert not reached & above, f"{path} imports {reached & above}"
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -208,4 +242,4 @@ def test_the_walls_are_really_checked(tmp_path: Path) -> None:
     wrong = tmp_path / "engine_user.py"
     wrong.write_text("import llama_cpp\nfrom sync.server import store\n")
     assert set(imports(str(wrong))) == {"llama_cpp", "sync.server"}
-    assert not re.fullmatch(FENCES["llama_cpp"], "appliance/assistant.py")
+    assert not re.fullmatch(FENCES["llama_cpp"], "appliance/tutor/assistant.py")

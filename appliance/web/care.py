@@ -13,10 +13,12 @@ from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlite_utils import Database
 
-from appliance import backup_book, health, languages, school_key, senses, signs, soundness, stops
-from appliance.discovery import box_name
+from appliance import languages
+from appliance.box.discovery import box_name
+from appliance.care import backup_book, health, school_key, senses, signs, soundness
+from appliance.care.signs import BAD, Finding
 from appliance.errors import NotAllowed
-from appliance.signs import BAD, Finding
+from appliance.permission import stops
 from appliance.web import control
 from appliance.web.context import get_teacher_class, language, login, services
 from sync import boots

@@ -14,19 +14,21 @@ from flask import Request, Response, current_app, g, make_response, request
 from flask.typing import ResponseReturnValue
 from sqlite_utils import Database
 
-from appliance import access, accommodations, labels, languages, root_calls, roster
-from appliance.access import Login
-from appliance.accommodations import Accommodation
-from appliance.assistant import Assistant
+from appliance import labels, languages
+from appliance.box import root_calls
+from appliance.box.discovery import Presence
 from appliance.database import KeptConnections
-from appliance.discovery import Presence
 from appliance.errors import BodyTooLarge, ForeignOrigin, NotAllowed
-from appliance.exam_guard import ExamGuard
-from appliance.live import LiveBoard
-from appliance.questions import Question
-from appliance.replay import Replays
-from appliance.roster import Learner, SchoolClass
-from appliance.together import Together
+from appliance.lesson.live import LiveBoard
+from appliance.lesson.questions import Question
+from appliance.lesson.replay import Replays
+from appliance.people import access, accommodations, roster
+from appliance.people.access import Login
+from appliance.people.accommodations import Accommodation
+from appliance.people.roster import Learner, SchoolClass
+from appliance.people.together import Together
+from appliance.permission.exam_guard import ExamGuard
+from appliance.tutor.assistant import Assistant
 
 T = TypeVar("T")
 

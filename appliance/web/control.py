@@ -8,12 +8,14 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlite_utils import Database
 
-from appliance import exam, permission, policy, roster, stops
+from appliance import policy
 from appliance.database import saving
 from appliance.errors import ExamRunning, ExamRunsAlready, NotYourClass, StopSetAlready
+from appliance.people import roster
+from appliance.people.roster import Learner, SchoolClass
+from appliance.permission import exam, permission, stops
+from appliance.permission.stops import Stop
 from appliance.policy import Actor, Target
-from appliance.roster import Learner, SchoolClass
-from appliance.stops import Stop
 from appliance.web.context import db, form, get_teacher_class, learner, login, now, services
 
 pages = Blueprint("control", __name__, url_prefix="/teacher")

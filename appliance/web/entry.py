@@ -10,11 +10,13 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from flask.typing import ResponseReturnValue
 from sqlite_utils import Database
 
-from appliance import access, cards, conduct, events, pictures, roster, sessions
-from appliance.access import Login
+from appliance import events
 from appliance.database import saving
 from appliance.errors import ApplianceError, PicturesByTeacher, SessionNotOpen, UnknownCard, UnknownClassCode
-from appliance.roster import Learner, SchoolClass
+from appliance.lesson import sessions
+from appliance.people import access, cards, conduct, pictures, roster
+from appliance.people.access import Login
+from appliance.people.roster import Learner, SchoolClass
 from appliance.web.context import (
     LOGIN_COOKIE,
     address,

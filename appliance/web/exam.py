@@ -3,12 +3,12 @@
 from flask import Blueprint, Response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import exam
 from appliance.errors import ApplianceError
-from appliance.exam import Exam
-from appliance.exam_chain import refused_in
-from appliance.exam_guard import read_moment
-from appliance.roster import SchoolClass
+from appliance.people.roster import SchoolClass
+from appliance.permission import exam
+from appliance.permission.exam import Exam
+from appliance.permission.exam_chain import refused_in
+from appliance.permission.exam_guard import read_moment
 from appliance.web.context import db, form, get_teacher_class, services
 from appliance.web.errors import sentences
 

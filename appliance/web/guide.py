@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from appliance.discovery import box_name
+from appliance.box.discovery import box_name
 from appliance.web.context import get_teacher_class, services
 from appliance.web.teacher import box_address, qr
 

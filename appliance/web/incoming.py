@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from appliance import class_list, languages, policy
-from appliance.class_list import ClassList
+from appliance import languages, policy
 from appliance.errors import N_, BrokenText
+from appliance.people import class_list
+from appliance.people.class_list import ClassList
 from appliance.web.context import files, form, language
 
 TEXT_FIELD = "learners"

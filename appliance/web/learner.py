@@ -8,7 +8,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 from sqlite_utils import Database
 
-from appliance import distress, events, hand_back, permission, policy, questions, sessions, tasks
+from appliance import events, policy
 from appliance.database import connection, saving
 from appliance.errors import (
     ApplianceError,
@@ -19,7 +19,10 @@ from appliance.errors import (
     SessionNotOpen,
     TutorHeld,
 )
-from appliance.roster import Learner
+from appliance.lesson import hand_back, questions, sessions
+from appliance.people.roster import Learner
+from appliance.permission import permission
+from appliance.tutor import distress, tasks
 from appliance.web.context import db, form, language, learner, marked, now, save_with_others, services
 from appliance.web.errors import sentences
 from appliance.web.stream import HEARTBEAT_SECONDS, event_stream, follow_questions

@@ -13,8 +13,8 @@ from pathlib import Path
 from flask import Blueprint, Response, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import stored
 from appliance.errors import N_, NotFound
+from appliance.lesson import stored
 from appliance.web.context import db, services
 from appliance.web.teacher import class_link, qr
 from sync import client, outbox, tally

@@ -10,9 +10,9 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import root_calls
-from appliance.box_codes import find_codes, wifi_link
-from appliance.discovery import box_name
+from appliance.box import root_calls
+from appliance.box.box_codes import find_codes, wifi_link
+from appliance.box.discovery import box_name
 from appliance.errors import ApplianceError, FieldMissing
 from appliance.web import care
 from appliance.web.context import form, get_teacher_class, services

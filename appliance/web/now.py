@@ -9,13 +9,16 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from sqlite_utils import Database
 
-from appliance import class_now, drawing, flags, hand_back, health, permission, roster
-from appliance.class_now import ClassNow
+from appliance.care import health
+from appliance.care.health import Feeling
 from appliance.database import saving
 from appliance.errors import NotFound
-from appliance.health import Feeling
-from appliance.roster import SchoolClass
-from appliance.states import STATES
+from appliance.lesson import class_now, drawing, flags, hand_back
+from appliance.lesson.class_now import ClassNow
+from appliance.lesson.states import STATES
+from appliance.people import roster
+from appliance.people.roster import SchoolClass
+from appliance.permission import permission
 from appliance.web import care
 from appliance.web.context import db, form, get_teacher_class, language, now, services
 from appliance.web.stream import CLASS_REFRESH_SECONDS, Parts, event_stream, follow_class

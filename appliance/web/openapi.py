@@ -7,8 +7,8 @@ pages and forms are not: a script that teaches needs a person beside it.
 from importlib.metadata import version
 from typing import Any
 
-from appliance import review
-from appliance.states import STATES
+from appliance.lesson import review
+from appliance.lesson.states import STATES
 from appliance.web.context import LOGIN_COOKIE
 
 Schema = dict[str, Any]

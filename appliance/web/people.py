@@ -3,13 +3,13 @@
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import access, accommodations, cards, pictures, roster
-from appliance.access import Login
-from appliance.class_list import ClassList, Row
 from appliance.database import saving
 from appliance.errors import ApplianceError, WrongRecoveryCode
 from appliance.languages import languages
-from appliance.roster import SchoolClass
+from appliance.people import access, accommodations, cards, pictures, roster
+from appliance.people.access import Login
+from appliance.people.class_list import ClassList, Row
+from appliance.people.roster import SchoolClass
 from appliance.web.context import (
     LOGIN_COOKIE,
     accept_files,

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import phones
+from appliance.box import phones
 from appliance.errors import NotFound
 from appliance.web.context import address, services
 

@@ -5,9 +5,11 @@ import io
 from flask import Blueprint, redirect, render_template, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import accommodations, conduct, languages, questions, roster, speech
+from appliance import languages
 from appliance.database import saving
 from appliance.errors import NothingToSay
+from appliance.lesson import questions
+from appliance.people import accommodations, conduct, roster, speech
 from appliance.web.context import accommodation, db, form, language, learner
 
 pages = Blueprint("reading", __name__)

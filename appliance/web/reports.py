@@ -6,9 +6,10 @@ from dataclasses import asdict
 from flask import Blueprint, jsonify, make_response, render_template
 from flask.typing import ResponseReturnValue
 
-from appliance import drawing, labels, languages, reports
+from appliance import labels, languages
 from appliance.errors import N_, ApplianceError
-from appliance.reports import LessonReport
+from appliance.lesson import drawing, reports
+from appliance.lesson.reports import LessonReport
 from appliance.web.context import db, get_teacher_class, labelled, language, now
 
 pages = Blueprint("reports", __name__, url_prefix="/teacher")

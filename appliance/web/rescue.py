@@ -15,12 +15,14 @@ from flask import Flask, Response, jsonify, make_response, redirect, render_temp
 from flask.typing import ResponseReturnValue
 from jinja2 import StrictUndefined
 
-from appliance import access, languages, rescue_offer, roster
-from appliance.accommodations import Accommodation
-from appliance.backup_folder import DATABASE
+from appliance import languages
+from appliance.care import rescue_offer
+from appliance.care.backup_folder import DATABASE
+from appliance.care.rescue_offer import Offer
 from appliance.database import saving
 from appliance.errors import ApplianceError, WrongPin
-from appliance.rescue_offer import Offer
+from appliance.people import access, roster
+from appliance.people.accommodations import Accommodation
 from appliance.web.context import LANGUAGE_COOKIE, SECURITY_HEADERS, VERSION, verify_same_origin
 from sync.database import open_database
 from sync.errors import SyncError

@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import distress, permission, review, roster
 from appliance.database import connection, saving
 from appliance.errors import ApplianceError, ExamRunning, NotFound, NothingToReplay
-from appliance.review import Contest, Why
-from appliance.roster import Learner
+from appliance.lesson import review
+from appliance.lesson.review import Contest, Why
+from appliance.people import roster
+from appliance.people.roster import Learner
+from appliance.permission import permission
+from appliance.tutor import distress
 from appliance.web.context import db, form, get_teacher_class, labelled, learner, login, now, services
 from appliance.web.errors import sentences
 from appliance.web.learner import call_person

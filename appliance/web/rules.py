@@ -3,11 +3,12 @@
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import rules, sessions
 from appliance.database import saving
 from appliance.errors import ApplianceError, NoSuchRule, SessionNotOpen
-from appliance.roster import SchoolClass
-from appliance.rule_matrix import MODES, ClassRule, find_rule, situation
+from appliance.lesson import sessions
+from appliance.people.roster import SchoolClass
+from appliance.permission import rules
+from appliance.permission.rule_matrix import MODES, ClassRule, find_rule, situation
 from appliance.web.context import db, form, get_teacher_class, now, services
 from appliance.web.errors import sentences
 

@@ -7,13 +7,14 @@ chooses a PIN of their own.
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import access, policy, roster
-from appliance.access import Login
-from appliance.box_codes import find_codes, is_setup_code, note_set_up
-from appliance.class_list import ClassList, Row
+from appliance import policy
+from appliance.box.box_codes import find_codes, is_setup_code, note_set_up
 from appliance.database import saving
 from appliance.errors import N_, AlreadySetUp, ApplianceError, BrokenText, FieldMissing, WrongSetupCode
 from appliance.languages import languages
+from appliance.people import access, roster
+from appliance.people.access import Login
+from appliance.people.class_list import ClassList, Row
 from appliance.web import care
 from appliance.web.context import (
     LOGIN_COOKIE,

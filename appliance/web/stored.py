@@ -5,9 +5,13 @@ from contextlib import suppress
 from flask import Blueprint, Response, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import deleted_marks, deletion, labels, permission, roster, stored
+from appliance import labels
+from appliance.care import deleted_marks
 from appliance.errors import ApplianceError, ExamRunning, NotAllowed, NotConfirmed, NotFound
-from appliance.roster import Learner
+from appliance.lesson import deletion, stored
+from appliance.people import roster
+from appliance.people.roster import Learner
+from appliance.permission import permission
 from appliance.web.context import db, form, get_teacher_class, labelled, learner, login, now, services
 from appliance.web.errors import sentences
 from appliance.web.teacher import class_link, qr

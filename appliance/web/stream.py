@@ -12,10 +12,10 @@ from pathlib import Path
 from flask import Response, stream_with_context
 from sqlite_utils import Database
 
-from appliance import questions
 from appliance.database import connection
 from appliance.errors import TooManyStreams
-from appliance.live import LiveBoard
+from appliance.lesson import questions
+from appliance.lesson.live import LiveBoard
 
 # Each stream holds one of the server's threads (serve.HTTP_THREADS): a class of thirty, the teacher, and
 # two more; the rest of the threads stay free for pages, whatever is opened in how many tabs.

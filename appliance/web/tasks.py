@@ -6,18 +6,7 @@ from collections.abc import Callable
 from flask import Blueprint, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from appliance import (
-    distress,
-    hand_back,
-    hints,
-    ladder,
-    languages,
-    permission,
-    policy,
-    questions,
-    sessions,
-    tasks,
-)
+from appliance import languages, policy
 from appliance.database import saving
 from appliance.errors import (
     ApplianceError,
@@ -27,10 +16,13 @@ from appliance.errors import (
     SessionNotOpen,
     TaskIncomplete,
 )
-from appliance.ladder import Standing
-from appliance.roster import Learner, SchoolClass
-from appliance.sessions import Session
-from appliance.tasks import Task
+from appliance.lesson import hand_back, questions, sessions
+from appliance.lesson.sessions import Session
+from appliance.people.roster import Learner, SchoolClass
+from appliance.permission import permission
+from appliance.tutor import distress, hints, ladder, tasks
+from appliance.tutor.ladder import Standing
+from appliance.tutor.tasks import Task
 from appliance.web.context import db, files, form, get_teacher_class, language, learner, marked, now, services
 from appliance.web.errors import sentences
 from appliance.web.learner import call_person, verify_not_held

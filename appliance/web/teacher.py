@@ -7,10 +7,12 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from appliance import access, box_health, health, questions, roster, sessions
-from appliance.access import Login
+from appliance.care import box_health, health
 from appliance.database import saving
 from appliance.errors import N_, ApplianceError, FieldMissing, WrongPin
+from appliance.lesson import questions, sessions
+from appliance.people import access, roster
+from appliance.people.access import Login
 from appliance.web import care, control
 from appliance.web.context import (
     LOGIN_COOKIE,

@@ -37,24 +37,27 @@ from sync.errors import (
 )
 from sync.keys import vouch_for_nation_key, vouch_for_policy_key
 from sync.reply import read_question
-from sync.server import answers, national, registry, web_access, web_context
-from sync.server.desk_pages import desk
-from sync.server.enrolment_pages import enrolment
-from sync.server.identity import Region
-from sync.server.inbox import sign_for
-from sync.server.ingest import Ingest, Quota, no_quota
-from sync.server.insight_data import insight_data
-from sync.server.insight_pages import insight
-from sync.server.metrics import RegionMetrics
-from sync.server.nation_pages import nation
+from sync.server.arrivals import answers
+from sync.server.arrivals.inbox import sign_for
+from sync.server.arrivals.ingest import Ingest, Quota, no_quota
+from sync.server.arrivals.metrics import RegionMetrics
+from sync.server.arrivals.uploads import MAX_PIECE_BYTES, Uploads
+from sync.server.desk.desk_pages import desk
+from sync.server.enrolment import registry
+from sync.server.enrolment.enrolment_pages import enrolment
+from sync.server.insight.insight_data import insight_data
+from sync.server.insight.insight_pages import insight
+from sync.server.insight.rollups import counted_to
+from sync.server.nation import national
+from sync.server.nation.nation_pages import nation
 from sync.server.openapi import describe_region
-from sync.server.people_pages import people
-from sync.server.rollups import counted_to
-from sync.server.store import Box, Store
-from sync.server.stores import Stores
+from sync.server.people import web_access, web_context
+from sync.server.people.people_pages import people
+from sync.server.people.web_context import Door, show
+from sync.server.storage.identity import Region
+from sync.server.storage.store import Box, Store
+from sync.server.storage.stores import Stores
 from sync.server.translation import LANGUAGES, PROBLEM_LANGUAGE, Speaker, load_speakers
-from sync.server.uploads import MAX_PIECE_BYTES, Uploads
-from sync.server.web_context import Door, show
 from sync.transport import KEYS_TYPE, ORDER_HEADER, ORDER_OF_DESK, PROBLEM_TYPE, REPLY_TYPE
 
 MAX_ENROLMENT_BYTES = 4096  # an honest request has about 300

@@ -19,27 +19,33 @@ from cheroot import wsgi
 from sync.answer_words import as_json, say
 from sync.budget import HOURS
 from sync.errors import AddressInUse
-from sync.server import audit, forward, key_life, orders, pages, registry, sticks
 from sync.server.app import create_app, now
-from sync.server.backup_cli import BACKUP_COMMANDS
-from sync.server.database import shown_address
-from sync.server.desk_cli import POLICY_COMMANDS, desk_group, write_draft
-from sync.server.enrolment_cli import approve_command, codes_command, move_command
-from sync.server.forward_cli import forward_command, join_command, nation_command
-from sync.server.identity import (
+from sync.server.arrivals import sticks
+from sync.server.arrivals.quotas import DailyQuota
+from sync.server.desk import orders
+from sync.server.desk.desk_cli import POLICY_COMMANDS, desk_group, write_draft
+from sync.server.enrolment import registry
+from sync.server.enrolment.enrolment_cli import approve_command, codes_command, move_command
+from sync.server.insight import pages
+from sync.server.insight.insight_cli import tables_command
+from sync.server.insight.rollup_worker import RollupWorker
+from sync.server.nation import forward
+from sync.server.nation.forward_cli import forward_command, join_command, nation_command
+from sync.server.people import audit
+from sync.server.people.people_cli import audit_group, operator_group, token_group
+from sync.server.storage.database import shown_address
+from sync.server.storage.identity import (
     NATION,
     REGION,
     make_region,
     name_nation_key,
     read_month_keys,
 )
-from sync.server.insight_cli import tables_command
-from sync.server.opened import opened
-from sync.server.people_cli import audit_group, operator_group, token_group
-from sync.server.quotas import DailyQuota
-from sync.server.rollup_worker import RollupWorker
-from sync.server.store_cli import migrate_command, retain_command, schema_command
+from sync.server.storage.opened import opened
 from sync.server.supervision import show_life, tell_supervisor
+from sync.server.upkeep import key_life
+from sync.server.upkeep.backup_cli import BACKUP_COMMANDS
+from sync.server.upkeep.store_cli import migrate_command, retain_command, schema_command
 from sync.settings import RegionSettings
 
 # Those who wait for the same commit form a group (`ingest`); on PostgreSQL each may hold a connection,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from sync.server import insight_openapi
+from sync.server.insight import insight_openapi
 from sync.transport import ENVELOPE_TYPE, KEYS_TYPE, PIECE_TYPE, PROBLEM_TYPE, QUESTION_TYPE, REPLY_TYPE
 
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from appliance import access
 from appliance.errors import TooManyTries
+from appliance.people import access
 from tests.classroom import PIN, Browser, Classroom
 
 

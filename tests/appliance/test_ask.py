@@ -2,8 +2,8 @@
 
 import json
 
-from appliance import questions
 from appliance.database import connection
+from appliance.lesson import questions
 from tests.classroom import Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine
 

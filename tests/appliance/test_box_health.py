@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from appliance import box_health
+from appliance.care import box_health
+from appliance.care.health import Reading
 from appliance.database import connection, saving
-from appliance.health import Reading
-from appliance.sessions import Session
+from appliance.lesson.sessions import Session
 from sync.event import KINDS
 from tests.classroom import Classroom
 

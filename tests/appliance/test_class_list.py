@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.archive import MAX_UNPACKED_BYTES
-from appliance.class_list import MAX_PROBLEMS, ClassList, Row, decode, read_files, read_typed
 from appliance.errors import ListHasManyClasses, ListIncomplete, ListRefused, ListTooLarge
-from appliance.roster import MAX_LEARNERS
+from appliance.people.archive import MAX_UNPACKED_BYTES
+from appliance.people.class_list import MAX_PROBLEMS, ClassList, Row, decode, read_files, read_typed
+from appliance.people.roster import MAX_LEARNERS
 from tests.appliance.workbooks import packed, workbook
 
 TWO = [("Сейітова Айгерім", 7), ("Омаров Болат", 7)]

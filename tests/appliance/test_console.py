@@ -8,10 +8,11 @@ import pytest
 import segno
 from click.testing import CliRunner
 
-from appliance import console, discovery, languages
-from appliance.box_codes import Codes
+from appliance import languages
+from appliance.box import console, discovery
+from appliance.box.box_codes import Codes
+from appliance.box.console import DARK, END, LIGHT, QUIET_MODULES, Shown, qr_lines, screen
 from appliance.cli import sandyq
-from appliance.console import DARK, END, LIGHT, QUIET_MODULES, Shown, qr_lines, screen
 
 NEW = Shown("sandyq-1a2b", ("192.168.7.1",), 80, Codes("abcde-fghjk", "483920"))
 

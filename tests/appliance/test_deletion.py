@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance import accommodations, cards, deletion, hand_back, pictures, roster, sessions, stored
-from appliance.accommodations import Accommodation
 from appliance.database import connection, saving
+from appliance.lesson import deletion, hand_back, sessions, stored
+from appliance.people import accommodations, cards, pictures, roster
+from appliance.people.accommodations import Accommodation
 from sync.event import KINDS
 from tests.classroom import Browser, Classroom, wait_until
 
@@ -203,15 +204,19 @@ def test_everybody_reads_what_leaves_without_an_account(classroom: Classroom, da
 def test_the_page_has_words_for_every_kind_field_and_table(
     classroom: Classroom, dana: Browser, saule: str
 ) -> None:
-    assert set(KINDS) <= set(stored.EVENTS), "a new kind of event needs its words in appliance/stored.py"
+    assert set(KINDS) <= set(stored.EVENTS), (
+        "a new kind of event needs its words in appliance/lesson/stored.py"
+    )
     for kind, declared in KINDS.items():
         for name, rule in declared.fields.items():
             if stored.form_of(rule) != "stays on the box":
-                assert name in stored.FIELDS, f"{kind}.{name} needs its words in appliance/stored.py"
+                assert name in stored.FIELDS, f"{kind}.{name} needs its words in appliance/lesson/stored.py"
     with connection(classroom.database) as db:
         tables = {
             row["name"]
             for row in db.query("SELECT name FROM sqlite_master WHERE type = 'table'")
             if any(parent == "learner" for _, parent, _ in deletion._references(db, row["name"]))
         }
-    assert tables <= set(stored.TABLES), "a new table with a learner needs its words in appliance/stored.py"
+    assert tables <= set(stored.TABLES), (
+        "a new table with a learner needs its words in appliance/lesson/stored.py"
+    )

@@ -71,7 +71,8 @@ def test_a_prompt_too_long_for_the_real_engine_is_the_questions_fault(real_engin
 @pytest.mark.slow
 def test_the_longest_allowed_question_fits_the_real_engine(real_engine: RealBox) -> None:
     """A learner who keeps to the page's limit must never meet the engine's."""
-    from appliance import policy, prompts
+    from appliance import policy
+    from appliance.tutor import prompts
 
     client = client_of(real_engine)
     # The costliest text for this vocabulary: Kazakh, near one token a byte.

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance import access, exam_guard, roster
 from appliance.database import connection, saving
 from appliance.errors import DiskFull
-from appliance.exam_chain import verify_certificate
-from appliance.exam_time import Moment
+from appliance.people import access, roster
+from appliance.permission import exam_guard
+from appliance.permission.exam_chain import verify_certificate
+from appliance.permission.exam_time import Moment
 from models.closure import path_in, read_closure
 from sync.keys import is_signed_by
 from tests.appliance.test_stops import NOW, THIRTY, learner_id

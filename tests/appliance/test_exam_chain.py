@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance import exam_chain
-from appliance.exam_chain import FIRST, Record, follow, read_line, verify_certificate, write_certificate
-from appliance.exam_time import Moment, clock_jump_seconds, gained_seconds
+from appliance.permission import exam_chain
+from appliance.permission.exam_chain import (
+    FIRST,
+    Record,
+    follow,
+    read_line,
+    verify_certificate,
+    write_certificate,
+)
+from appliance.permission.exam_time import Moment, clock_jump_seconds, gained_seconds
 from sync.keys import SigningKey, is_signed_by
 
 KEY = SigningKey.from_seed(b"k" * 32)

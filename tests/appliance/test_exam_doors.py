@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from appliance import access, roster
 from appliance.database import connection, saving
-from appliance.exam_chain import verify_certificate
+from appliance.people import access, roster
+from appliance.permission.exam_chain import verify_certificate
 from models.closure import path_in, read_closure
 from sync.keys import is_signed_by
 from tests.appliance.test_exam import Machine, begin

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlite_utils import Database
 
-from appliance import hand_back, roster, sessions
 from appliance.database import saving
-from appliance.roster import Learner
-from appliance.sessions import Session
+from appliance.lesson import hand_back, sessions
+from appliance.lesson.sessions import Session
+from appliance.people import roster
+from appliance.people.roster import Learner
 from sync.database import open_database
 from tests.classroom import Browser, Classroom
 

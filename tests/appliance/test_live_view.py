@@ -3,9 +3,10 @@
 import re
 from datetime import UTC, datetime
 
-from appliance import hand_back, roster, sessions
 from appliance.database import connection, saving
-from appliance.live import LiveBoard
+from appliance.lesson import hand_back, sessions
+from appliance.lesson.live import LiveBoard
+from appliance.people import roster
 from appliance.web.stream import _follow_class
 from tests.appliance.test_stream import events
 from tests.classroom import Browser, Classroom, wait_until

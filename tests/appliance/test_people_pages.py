@@ -4,8 +4,8 @@ import pytest
 from urllib3 import encode_multipart_formdata
 from werkzeug.test import TestResponse
 
-from appliance import roster
 from appliance.database import connection
+from appliance.people import roster
 from appliance.web.context import MAX_UPLOAD_BYTES
 from tests.appliance.people_pages import ERLANS_CLASS, ERLANS_PIN, erlan_joins_the_box
 from tests.appliance.workbooks import packed, workbook

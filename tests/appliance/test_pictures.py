@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance import languages, pictures, roster
+from appliance import languages
 from appliance.database import connection, saving
+from appliance.people import pictures, roster
 from tests.appliance.people_pages import CODE, door_of, pick, with_pictures
 from tests.classroom import Browser, Classroom
 

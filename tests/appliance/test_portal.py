@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
-from appliance.phones import find_answer
+from appliance.box.phones import find_answer
 from appliance.web import portal
 from tests.classroom import Browser, Classroom
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import accommodations, speech
-from appliance.accommodations import Accommodation
 from appliance.database import connection
 from appliance.errors import NothingToSay, SpeechBusy, SpeechMissing
+from appliance.people import accommodations, speech
+from appliance.people.accommodations import Accommodation
 from tests.classroom import Browser, Classroom, wait_until
 
 NEEDS = {"font": "clear", "size": "150", "spacing": "wide", "contrast": "dark", "read_aloud": "yes"}

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from appliance import hand_back, roster, sessions
 from appliance.database import connection, saving
-from appliance.reports import as_csv, harmless, minutes_with, repeated_questions, report
+from appliance.lesson import hand_back, sessions
+from appliance.lesson.reports import as_csv, harmless, minutes_with, repeated_questions, report
+from appliance.people import roster
 from tests.classroom import Browser, Classroom, wait_until
 
 OPENED = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

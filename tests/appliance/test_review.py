@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from appliance import review
 from appliance.database import connection, saving
+from appliance.lesson import review
 from tests.classroom import Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine
 

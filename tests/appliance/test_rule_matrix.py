@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.rule_matrix import (
+from appliance.permission.rule_matrix import (
     DAY_MINUTES,
     MODES,
     ClassRule,

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from appliance import permission, roster, rules
 from appliance.database import connection, saving
-from appliance.permission import Permission
+from appliance.people import roster
+from appliance.permission import permission, rules
+from appliance.permission.permission import Permission
 from tests.appliance.test_stops import erlan as erlan
 from tests.classroom import Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import zeroconf
 
-from appliance import database, health, policy
-from appliance.announcement import SERVICE_TYPE, Announcement
-from appliance.discovery import Presence, box_name
+from appliance import database, policy
+from appliance.box.announcement import SERVICE_TYPE, Announcement
+from appliance.box.discovery import Presence, box_name
+from appliance.care import health
 from appliance.errors import AlreadyRunning, SettingsRefused
 from appliance.settings import every_key, read_settings
 from appliance.web.teacher import class_link
@@ -161,7 +162,7 @@ def test_of_two_networks_joined_the_box_with_the_higher_address_gives_way(
     try:
         assert first.open()
         with monkeypatch.context() as apart:
-            apart.setattr("appliance.announcement._others", lambda *_: [])
+            apart.setattr("appliance.box.announcement._others", lambda *_: [])
             assert second.open()
         assert first.host == second.host
         assert not first.must_yield()
@@ -175,7 +176,7 @@ def test_a_network_without_multicast_only_loses_the_announcement(monkeypatch: py
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise OSError(101, "Network is unreachable")
 
-    monkeypatch.setattr("appliance.announcement.zeroconf.Zeroconf", refuse)
+    monkeypatch.setattr("appliance.box.announcement.zeroconf.Zeroconf", refuse)
     announcement = Announcement("sandyq", ["192.168.7.1"], 8080)
     assert announcement.open() is False
     assert announcement.host is None
@@ -184,8 +185,8 @@ def test_a_network_without_multicast_only_loses_the_announcement(monkeypatch: py
 def test_a_cable_that_is_plugged_in_later_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     opened: list[str] = []
-    monkeypatch.setattr("appliance.discovery.HEAD_START_SECONDS", 0.0)
-    monkeypatch.setattr("appliance.discovery.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("appliance.box.discovery.HEAD_START_SECONDS", 0.0)
+    monkeypatch.setattr("appliance.box.discovery.LOOK_SECONDS", 0.01)
     monkeypatch.setattr(Announcement, "open", lambda self: opened.append(self._addresses[0]))
     presence = Presence("sandyq-1a2b", 80, lambda: list(seen))
     held = presence.addresses

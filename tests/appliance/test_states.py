@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from appliance import school_days, states
-from appliance.states import Signs, State, decide_state, is_asked_again
+from appliance.lesson import school_days, states
+from appliance.lesson.states import Signs, State, decide_state, is_asked_again
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 HERE = Signs(is_here=True)

@@ -8,11 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from appliance import permission, policy, roster, stops
+from appliance import policy
 from appliance.database import connection, prepare, saving
 from appliance.errors import ApplianceError, NotYourClass, StopSetAbove
+from appliance.people import roster
+from appliance.people.roster import Learner
+from appliance.permission import permission, stops
 from appliance.policy import Actor, Target
-from appliance.roster import Learner
 from tests.appliance.test_stops import NOW
 
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from appliance import access, roster, stops
 from appliance import policy as policy_of_the_box
 from appliance.database import connection, saving
+from appliance.people import access, roster
+from appliance.permission import stops
 from sync import policy
 from sync.keys import SigningKey
 from sync.policy import REGION_ID_BYTES, Policy

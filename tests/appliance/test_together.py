@@ -8,7 +8,7 @@ from sqlite_utils import Database
 
 from appliance.database import connection
 from appliance.errors import SessionNotOpen
-from appliance.together import Together
+from appliance.people.together import Together
 from sync.database import open_database
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from appliance import conduct, languages
+from appliance import languages
+from appliance.people import conduct
 from tests.appliance.people_pages import door_of, pick, with_pictures
 from tests.classroom import Browser, Classroom
 

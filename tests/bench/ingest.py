@@ -26,10 +26,10 @@ from sync.anonymise import LeavingRow
 from sync.batch import NO_PREVIOUS, Batch, columns_of, pack_rows
 from sync.envelope import Recipient, seal
 from sync.keys import SIGNING_SEED_BYTES, SigningKey
-from sync.server.event_rows import EVENT_COLUMNS, rows_from_columns
-from sync.server.identity import Region, make_region
-from sync.server.registry import hash_of
-from sync.server.store import open_store
+from sync.server.enrolment.registry import hash_of
+from sync.server.storage.event_rows import EVENT_COLUMNS, rows_from_columns
+from sync.server.storage.identity import Region, make_region
+from sync.server.storage.store import open_store
 from sync.settings import RegionSettings
 from tests.bench.figures import Measurement, Section, number
 from tests.bench.judging import Judged, Must, percentile

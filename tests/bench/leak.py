@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from appliance import ladder, likeness, moves, tutoring
-from appliance.answers import Accepted
-from appliance.gate import Gate, Key
-from appliance.ladder import Standing
-from appliance.questions import Decision
-from appliance.tasks import Task
-from appliance.tutoring import Plan
+from appliance.lesson.questions import Decision
+from appliance.tutor import ladder, likeness, moves, tutoring
+from appliance.tutor.answers import Accepted
+from appliance.tutor.gate import Gate, Key
+from appliance.tutor.ladder import Standing
+from appliance.tutor.tasks import Task
+from appliance.tutor.tutoring import Plan
 from tests.bench import mrbench
 from tests.bench.figures import Measurement, Section
 from tests.bench.judging import Judged, Must

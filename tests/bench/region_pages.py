@@ -1,6 +1,6 @@
 """The region's pages over a year of fifty million events, and while PostgreSQL is restarted.
 
-The part `region-pages`. The rollups are generated as `sync/server/rollups` would have left them; pages, files
+The part `region-pages`. The rollups are generated as `insight/rollups` would have left them; pages, files
 and the HTTP server are real, and the readers share the machine and the process with them.
 """
 
@@ -22,12 +22,12 @@ from sync.envelope import REGION_ID_BYTES
 from sync.keys import SigningKey
 from sync.nation import CELLS, GRADES
 from sync.parcel import ALIAS_BYTES, Statement, digest_of, sign_statement
-from sync.server import telling
-from sync.server.equity import MEASURES, VECTORS, effective_part
-from sync.server.identity import NATION
-from sync.server.nation_tables import SUMS_FORWARD
-from sync.server.store import Store, open_store
-from sync.server.web_access import LOGIN_COOKIE
+from sync.server.insight import telling
+from sync.server.insight.equity import MEASURES, VECTORS, effective_part
+from sync.server.people.web_access import LOGIN_COOKIE
+from sync.server.storage.identity import NATION
+from sync.server.storage.nation_tables import SUMS_FORWARD
+from sync.server.storage.store import Store, open_store
 from tests.bench.figures import Measurement, Section
 from tests.bench.judging import Judged, Must, percentile
 from tests.bench.processes import say

@@ -14,9 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from appliance import backup
-from appliance.backup_cli import found_in
-from appliance.restore import Wish, restore
+from appliance.care import backup
+from appliance.care.backup_cli import found_in
+from appliance.care.restore import Wish, restore
 from tests.care.school import settings_of
 from tests.provisioning.first_boot_cut_short import ROOT, RUN_SCRIPT, cut_power_before
 

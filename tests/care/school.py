@@ -7,8 +7,10 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from appliance import access, database, deletion, roster
+from appliance import database
 from appliance.cli import sandyq
+from appliance.lesson import deletion
+from appliance.people import access, roster
 from appliance.settings import Settings, read_settings
 from provisioning.first_boot import prepare_box
 from provisioning.hardware import Machine

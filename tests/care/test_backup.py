@@ -18,19 +18,11 @@ from typing import Any
 
 import pytest
 
-from appliance import (
-    access,
-    backup,
-    backup_book,
-    backup_file,
-    backup_folder,
-    care_errors,
-    school_key,
-    soundness,
-)
+from appliance.care import backup, backup_book, backup_file, backup_folder, care_errors, school_key, soundness
+from appliance.care.restore import finish_exchange
 from appliance.database import sole_server
 from appliance.errors import ApplianceError
-from appliance.restore import finish_exchange
+from appliance.people import access
 from appliance.settings import Settings
 from provisioning.first_boot import prepare_box
 from sync import client, policy

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser as Chromium
 
-from appliance import backup, backup_book, health, languages, signs, stage
-from appliance.backup_book import Proof, Restored
-from appliance.radios import hotspot_finding, judge
+from appliance import languages
+from appliance.care import backup, backup_book, health, signs, stage
+from appliance.care.backup_book import Proof, Restored
+from appliance.care.radios import hotspot_finding, judge
 from appliance.web.rescue import create_rescue_app
 from tests.care.school import make_school
 from tests.classroom import PIN, Classroom

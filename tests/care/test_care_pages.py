@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from appliance import backup_book, health, school_key, senses, signs, soundness
-from appliance.backup_book import Proof, Restored
-from appliance.radios import hotspot_finding, judge
+from appliance.care import backup_book, health, school_key, senses, signs, soundness
+from appliance.care.backup_book import Proof, Restored
+from appliance.care.radios import hotspot_finding, judge
 from sync import boots
 from sync.clock import Moment, Quality
 from sync.keys import school_seeds

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import senses
+from appliance.care import senses
 from sync import boots
 from sync.clock import BUILT, LEAST_HINT, LONGEST_SILENCE, Boot, Quality, Reading, may_hint, true_time
 from sync.database import open_database

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from appliance import backup_book, discovery, doctor, health, senses, signs
-from appliance.backup_book import Proof
-from appliance.box_codes import Codes, find_codes
+from appliance.box import discovery
+from appliance.box.box_codes import Codes, find_codes
+from appliance.care import backup_book, doctor, health, senses, signs
+from appliance.care.backup_book import Proof
+from appliance.care.radios import PI_MINIMAL_CLIENTS, PI_STANDARD_CLIENTS, hotspot_finding, judge
 from appliance.cli import sandyq
 from appliance.errors import BundleNotSaved
-from appliance.radios import PI_MINIMAL_CLIENTS, PI_STANDARD_CLIENTS, hotspot_finding, judge
 from appliance.settings import Settings, read_settings
 from models.engine_key import ensure_engine_key
 from models.store import Store

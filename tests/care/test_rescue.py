@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 import urllib3
 
-from appliance import backup, soundness, stage
+from appliance.care import backup, soundness, stage
 from appliance.settings import Settings
 from sync.errors import DatabaseUnavailable
 from tests.care.school import PIN, delete, learners, make_school

@@ -6,7 +6,7 @@ import pyrage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.school_key import from_code, name_of, to_code, to_identity
+from appliance.care.school_key import from_code, name_of, to_code, to_identity
 
 seeds = st.binary(min_size=16, max_size=16)
 

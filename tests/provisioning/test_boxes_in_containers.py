@@ -18,7 +18,7 @@ import pytest
 
 from sync import client
 from sync.keys import get_device_key
-from sync.server import sticks
+from sync.server.arrivals import sticks
 from sync.settings import SyncSettings
 from tests.provisioning.containers import Container, Network, ProgramFailed, need_containers, run, wait_for
 from tests.region_simulator import RegionSimulator

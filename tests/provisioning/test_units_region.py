@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sync.client import ENROLMENT_FILE
-from sync.server import forward
-from sync.server.identity import IDENTITY_FILE, make_region
-from sync.server.region_backup import new_backup_key, restore_backup
+from sync.server.nation import forward
+from sync.server.storage.identity import IDENTITY_FILE, make_region
+from sync.server.upkeep.region_backup import new_backup_key, restore_backup
 from sync.settings import RegionSettings
 
 UNITS = Path(__file__).parents[2] / "systemd"

@@ -19,10 +19,10 @@ from unittest import mock
 from flask.testing import FlaskClient
 
 from sync.generalise import TELLING_CIRCLE, K
-from sync.server import box_flags, rollups, telling
-from sync.server.equity import MEASURES
-from sync.server.store import Store
-from sync.server.threshold import FEWEST_BOXES, MOST_OF_ONE_BOX, Block, Portion
+from sync.server.insight import box_flags, rollups, telling
+from sync.server.insight.equity import MEASURES
+from sync.server.insight.threshold import FEWEST_BOXES, MOST_OF_ONE_BOX, Block, Portion
+from sync.server.storage.store import Store
 from tests.sync.schools import Deed, Schools
 
 # Rows of a world stay below 2**14; above stand batches, each with a digit of its own, in 63 digits.

@@ -17,8 +17,8 @@ import click
 from sync import generalise, outbox
 from sync.cli import sync_group
 from sync.errors import SyncError
-from sync.server import move
 from sync.server.cli import region_group
+from sync.server.upkeep import move
 from sync.settings import RegionSettings, SyncSettings
 
 

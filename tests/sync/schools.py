@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from sync.anonymise import anonymise
 from sync.event import KINDS, Event, allowed_row
 from sync.generalise import WaitingRow, generalise
-from sync.server import telling
-from sync.server.store import Box, LedgerRow, Store, open_store
+from sync.server.insight import telling
+from sync.server.storage.store import Box, LedgerRow, Store, open_store
 from tests.region_simulator import RegionSimulator
 
 

@@ -29,8 +29,10 @@ from sync.database import open_database, write_transaction
 from sync.errors import RegionUnreachable, SyncError
 from sync.event import Event
 from sync.keys import ensure_device_key
-from sync.server import orders, sqlite_database, sticks
-from sync.server.store import open_store
+from sync.server.arrivals import sticks
+from sync.server.desk import orders
+from sync.server.storage import sqlite_database
+from sync.server.storage.store import open_store
 from sync.settings import SyncSettings
 from sync.transport import Pause, go_on
 from tests.region_simulator import Line, RegionSimulator

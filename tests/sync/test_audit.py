@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from sync.errors import AuditBroken, AuditShortened
 from sync.keys import SecretKey
-from sync.server import audit
-from sync.server.audit_chain import NO_PREVIOUS, Entry, Linked, verify
-from sync.server.store import Store, open_store
+from sync.server.people import audit
+from sync.server.people.audit_chain import NO_PREVIOUS, Entry, Linked, verify
+from sync.server.storage.store import Store, open_store
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import NOON
 from tests.sync.runner import main, settings_for

@@ -20,7 +20,7 @@ from sync.event import KINDS, Event, Log2, OneOf, Whole
 from sync.generalise import K
 from sync.keys import OpeningKey, vouch_for_nation_key
 from sync.nation import read_section
-from sync.server.store import open_store
+from sync.server.storage.store import open_store
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import NOON, Box
 from tests.sync.runner import main, settings_for

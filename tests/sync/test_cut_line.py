@@ -14,7 +14,7 @@ import pytest
 
 from sync import cbor, client, outbox
 from sync.errors import AnswerUnreadable, DiskFull, RegionUnreachable, TokenRefused, UploadDamaged
-from sync.server.uploads import MAX_PIECE_BYTES, Uploads
+from sync.server.arrivals.uploads import MAX_PIECE_BYTES, Uploads
 from sync.transport import PIECE_BYTES, HttpTransport
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import NOON, Box
@@ -255,7 +255,7 @@ def test_unfinished_uploads_are_bounded_and_swept(tmp_path: Path, monkeypatch: p
     for number in range(10):
         uploads.begin("B-AAAAA", bytes([number]) * 32, 1_000, NOON)
     assert len(list(tmp_path.rglob("*.part"))) == 4
-    monkeypatch.setattr("sync.server.uploads.MAX_BYTES_IN_ALL", 5_000)
+    monkeypatch.setattr("sync.server.arrivals.uploads.MAX_BYTES_IN_ALL", 5_000)
     uploads.begin("B-BBBBB", bytes(32), 1_000, NOON)
     with pytest.raises(Exception, match="too many unfinished"):
         uploads.begin("B-CCCCC", bytes(32), 1_000, NOON)
@@ -275,7 +275,7 @@ def test_piece_is_on_the_disk_before_its_offset_is_told(
     def fail(_descriptor: int) -> None:
         raise OSError(28, "no space")
 
-    monkeypatch.setattr("sync.server.uploads.os.fsync", fail)
+    monkeypatch.setattr("sync.server.arrivals.uploads.os.fsync", fail)
     with pytest.raises(DiskFull):
         uploads.append("B-AAAAA", bytes(32), 0, b"x" * 500)
     assert uploads.offset("B-AAAAA", bytes(32)) == (0, 1_000)

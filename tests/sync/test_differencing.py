@@ -18,12 +18,12 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from sync.server import box_flags, rollups, telling, threshold
-from sync.server.database import RegionDatabase
-from sync.server.equity import VECTORS
-from sync.server.rollups import Counted
-from sync.server.store import Store, open_store
-from sync.server.threshold import Block, Portion
+from sync.server.insight import box_flags, rollups, telling, threshold
+from sync.server.insight.equity import VECTORS
+from sync.server.insight.rollups import Counted
+from sync.server.insight.threshold import Block, Portion
+from sync.server.storage.database import RegionDatabase
+from sync.server.storage.store import Store, open_store
 from tests.region_simulator import RegionSimulator
 from tests.sync.attacker import Answers, Lesson, find_leaks, live, solve
 from tests.sync.schools import Deed

@@ -12,11 +12,12 @@ from flask.testing import FlaskClient
 from sync import client
 from sync.errors import QuotaSpent, RegionBusy
 from sync.keys import ensure_device_key
-from sync.server import audit, enrolments, registry
 from sync.server.app import create_app
-from sync.server.identity import NATION
-from sync.server.quotas import DailyQuota
-from sync.server.store import Place
+from sync.server.arrivals.quotas import DailyQuota
+from sync.server.enrolment import enrolments, registry
+from sync.server.people import audit
+from sync.server.storage.identity import NATION
+from sync.server.storage.store import Place
 from sync.settings import SyncSettings
 from sync.transport import HttpTransport
 from tests.region_simulator import RegionSimulator, serve

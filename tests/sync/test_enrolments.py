@@ -16,9 +16,10 @@ from provisioning.settings_card import read_table
 from sync import client, usb
 from sync.errors import BoxNotApproved, BoxRevoked, CodeRefused, PlaceUnknown, UnknownLabel
 from sync.keys import ensure_device_key
-from sync.server import code_sheet, enrolments, registry, sticks
-from sync.server.enrolments import CodeSheet, read_places
-from sync.server.store import Place
+from sync.server.arrivals import sticks
+from sync.server.enrolment import code_sheet, enrolments, registry
+from sync.server.enrolment.enrolments import CodeSheet, read_places
+from sync.server.storage.store import Place
 from sync.server.translation import LANGUAGES, load_speakers
 from sync.settings import SyncSettings
 from tests.region_simulator import RegionSimulator
@@ -98,7 +99,7 @@ def test_what_an_unapproved_box_sends_waits_and_is_stored_in_its_order(
 def test_a_box_that_nobody_approves_cannot_fill_the_disk(
     region: RegionSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sync.server.inbox.MAX_HELD", 2)
+    monkeypatch.setattr("sync.server.arrivals.inbox.MAX_HELD", 2)
     box = enrolled(region, tmp_path / "box", sheet_of(region, needs_approval=True).codes[0].code)
     blobs = []
     for _ in range(3):

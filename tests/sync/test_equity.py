@@ -7,7 +7,7 @@ import random
 import pytest
 
 from sync.event import log2_bucket
-from sync.server.equity import (
+from sync.server.insight.equity import (
     AXES,
     MEASURES,
     VECTORS,

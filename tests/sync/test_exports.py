@@ -11,9 +11,9 @@ import duckdb
 import pytest
 from jsonschema import Draft202012Validator
 
-from sync.server import exports
-from sync.server.equity import VECTORS
-from sync.server.exports import COLUMNS, ToldRow
+from sync.server.insight import exports
+from sync.server.insight.equity import VECTORS
+from sync.server.insight.exports import COLUMNS, ToldRow
 
 ROWS = (
     ToldRow(1, "2026-10-01", "2026-09-07", "rural", "small", "kk", "tries", "right", 300),

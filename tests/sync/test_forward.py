@@ -16,13 +16,15 @@ from sync.errors import BatchFork, ParcelMalformed, RegionNamedTwice, RegionUnre
 from sync.keys import ensure_device_key, get_device_key
 from sync.nation import CELLS, GRADES, read_section
 from sync.parcel import ForwardedLetter, Parcel, Statement, digest_of, sign_statement, write_parcel
-from sync.server import forward, forward_statements, key_life, national, national_accounts, registry
-from sync.server.enrolments import move
-from sync.server.identity import NATION
-from sync.server.national import CountReport
-from sync.server.national_accounts import RegionAccount
-from sync.server.schema import migrate, step_back
-from sync.server.store import Place
+from sync.server.enrolment import registry
+from sync.server.enrolment.enrolments import move
+from sync.server.nation import forward, forward_statements, national, national_accounts
+from sync.server.nation.national import CountReport
+from sync.server.nation.national_accounts import RegionAccount
+from sync.server.storage.identity import NATION
+from sync.server.storage.schema import migrate, step_back
+from sync.server.storage.store import Place
+from sync.server.upkeep import key_life
 from sync.settings import SyncSettings
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
@@ -415,7 +417,7 @@ def test_letters_whose_key_is_elsewhere_wait_for_it(
 ) -> None:
     sent(country)
     with monkeypatch.context() as patch:
-        patch.setattr("sync.server.national._Ring.find", lambda *_: None)
+        patch.setattr("sync.server.nation.national._Ring.find", lambda *_: None)
         country.forward()
     assert country.account.letters == {"waits": 1}
     with country.nation.store() as store:

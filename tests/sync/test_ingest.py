@@ -16,12 +16,12 @@ from sync.envelope import Recipient, seal
 from sync.errors import BatchFork, DatabaseAway, EnvelopeMalformed, RegionBusy, SyncError, TooManyCodes
 from sync.keys import SigningKey
 from sync.receipt import verify_receipt
-from sync.server import inbox, ingest
-from sync.server.identity import Region, make_region
-from sync.server.inbox import Arrival, Kept, Stored
-from sync.server.ingest import Ingest
-from sync.server.metrics import RegionMetrics
-from sync.server.store import Box, Store, open_store
+from sync.server.arrivals import inbox, ingest
+from sync.server.arrivals.inbox import Arrival, Kept, Stored
+from sync.server.arrivals.ingest import Ingest
+from sync.server.arrivals.metrics import RegionMetrics
+from sync.server.storage.identity import Region, make_region
+from sync.server.storage.store import Box, Store, open_store
 from sync.settings import RegionSettings
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box as SchoolBox

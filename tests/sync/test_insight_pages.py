@@ -10,9 +10,9 @@ import pytest
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 
-from sync.server import api_tokens
-from sync.server.exports import schema
-from sync.server.store import open_store
+from sync.server.insight.exports import schema
+from sync.server.people import api_tokens
+from sync.server.storage.store import open_store
 from tests.region_simulator import RegionSimulator
 from tests.sync.schools import play_autumn
 

@@ -18,8 +18,10 @@ from sync.envelope import NATION_ROLE, REGION_ROLE, recipients
 from sync.errors import BoxRevoked, KeyListForged, KeyListMalformed, KeyListOutdated, WrongRecipient
 from sync.key_list import KeyList, ListedKey, sign_list
 from sync.keys import OpeningKey, SigningKey, key_id
-from sync.server import key_life, registry, sticks
-from sync.server.store import open_store
+from sync.server.arrivals import sticks
+from sync.server.enrolment import registry
+from sync.server.storage.store import open_store
+from sync.server.upkeep import key_life
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
 from tests.sync.runner import main, settings_for

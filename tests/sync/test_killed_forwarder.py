@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from sync.server import forward, national
-from sync.server.identity import NATION
-from sync.server.sqlite_database import SqliteDatabase
+from sync.server.nation import forward, national
+from sync.server.storage.identity import NATION
+from sync.server.storage.sqlite_database import SqliteDatabase
 from sync.settings import SyncSettings
 from tests.region_simulator import RegionSimulator
 from tests.sync.test_forward import MORNING, Country, sent

@@ -30,9 +30,9 @@ from sync.envelope import Recipient
 from sync.keys import SigningKey
 from sync.receipt import Receipt, verify_receipt
 from sync.reply import read_reply
-from sync.server.identity import Region, make_region
-from sync.server.registry import hash_of
-from sync.server.store import open_store
+from sync.server.enrolment.registry import hash_of
+from sync.server.storage.identity import Region, make_region
+from sync.server.storage.store import open_store
 from sync.settings import RegionSettings
 from sync.transport import ENVELOPE_TYPE
 from tests.bench.ingest import school_day, seal_history

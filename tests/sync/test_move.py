@@ -19,12 +19,12 @@ from pathlib import Path
 import pytest
 
 from sync.errors import RegionMoved, SyncError, TargetNotEmpty
-from sync.server import move as move_module
-from sync.server.database import open_region_database
-from sync.server.identity import get_region, make_region
-from sync.server.move import give_up, move
-from sync.server.schema import migrate
-from sync.server.store import Store, open_store
+from sync.server.storage.database import open_region_database
+from sync.server.storage.identity import get_region, make_region
+from sync.server.storage.schema import migrate
+from sync.server.storage.store import Store, open_store
+from sync.server.upkeep import move as move_module
+from sync.server.upkeep.move import give_up, move
 from sync.settings import RegionSettings
 from tests.sync.postgres import Postgres
 from tests.sync.test_two_databases import ROWS, box_of, ledger_row, tables_of

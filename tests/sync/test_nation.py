@@ -39,7 +39,7 @@ from sync.nation import (
     weeks_due,
     write_section,
 )
-from sync.server.store import open_store
+from sync.server.storage.store import open_store
 from sync.settings import SyncSettings
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box

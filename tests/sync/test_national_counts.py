@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from sync.nation import CELLS, GRADES, SCALE, NationSection, Week, with_noise
 from sync.noise import discrete_laplace, spread
-from sync.server.national_counts import Sum, add_section, total_of
+from sync.server.nation.national_counts import Sum, add_section, total_of
 
 MONDAY = date(2027, 3, 1)
 SIZE = GRADES * len(CELLS)

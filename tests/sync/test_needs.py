@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 
-from sync.server.needs import (
+from sync.server.insight.needs import (
     NEEDS,
     BoxState,
     SchoolDays,

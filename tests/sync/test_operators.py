@@ -18,11 +18,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from sync.errors import LoginRefused, LoginsBusy, PasswordTooPlain, PasswordTooShort, TooManyLogins
-from sync.server import api_tokens, logins, operators, passwords, second_factor
-from sync.server.operators import Typed
-from sync.server.roles import Role, may
-from sync.server.store import Store, open_store
-from sync.server.web_access import LOGIN_COOKIE, OPEN_PATHS, need_of
+from sync.server.people import api_tokens, logins, operators, passwords, second_factor
+from sync.server.people.operators import Typed
+from sync.server.people.roles import Role, may
+from sync.server.people.web_access import LOGIN_COOKIE, OPEN_PATHS, need_of
+from sync.server.storage.store import Store, open_store
 from tests.region_simulator import RegionSimulator
 
 PASSWORD = "four wet camels sing"

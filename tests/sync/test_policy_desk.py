@@ -28,11 +28,12 @@ from sync.errors import (
     StopAlone,
 )
 from sync.keys import SigningKey
-from sync.server import audit, drafts, offers, order_words, rollout
-from sync.server.drafts import Draft
-from sync.server.rollout import Reason, Standing, judge
-from sync.server.signing_file import SigningFile, read_signing_file
-from sync.server.store import Store, open_store
+from sync.server.desk import drafts, offers, order_words, rollout
+from sync.server.desk.drafts import Draft
+from sync.server.desk.rollout import Reason, Standing, judge
+from sync.server.desk.signing_file import SigningFile, read_signing_file
+from sync.server.people import audit
+from sync.server.storage.store import Store, open_store
 from sync.transport import ORDER_HEADER
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import NOON, Box

@@ -17,9 +17,9 @@ from sync import client, outbox, schema
 from sync.database import migrate, open_database, write_transaction
 from sync.event import Event, log2_bucket
 from sync.receipt import verify_receipt
-from sync.server import inbox
-from sync.server.sqlite_database import SqliteDatabase
-from sync.server.store import Store
+from sync.server.arrivals import inbox
+from sync.server.storage.sqlite_database import SqliteDatabase
+from sync.server.storage.store import Store
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import NOON, Box
 from tests.sync.power import Disk, PowerCut, PowerVfs, open_on

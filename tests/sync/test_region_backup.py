@@ -12,12 +12,14 @@ from click.testing import CliRunner
 from sync import client
 from sync.errors import BackupKeyWrong, RegionBackupDamaged, RegionThere, TargetNotEmpty
 from sync.keys import ensure_device_key, read_private, save_private
-from sync.server import audit, drafts, forward, operators, orders
 from sync.server.app import create_app
-from sync.server.identity import get_region
-from sync.server.region_backup import new_backup_key, restore_backup, write_backup
-from sync.server.roles import Role
-from sync.server.store import open_store
+from sync.server.desk import drafts, orders
+from sync.server.nation import forward
+from sync.server.people import audit, operators
+from sync.server.people.roles import Role
+from sync.server.storage.identity import get_region
+from sync.server.storage.store import open_store
+from sync.server.upkeep.region_backup import new_backup_key, restore_backup, write_backup
 from sync.settings import RegionSettings, SyncSettings
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box

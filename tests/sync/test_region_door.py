@@ -32,7 +32,7 @@ from sync.errors import (
     WrongRegion,
 )
 from sync.keys import device_id, ensure_device_key, ensure_region_keys, get_device_key
-from sync.server.identity import get_region, make_region
+from sync.server.storage.identity import get_region, make_region
 from sync.settings import RegionSettings, SyncSettings
 from sync.transport import HttpTransport
 from tests.region_simulator import RegionSimulator, serve
@@ -162,7 +162,7 @@ def test_unexpected_fault_is_answered_and_names_no_secret(
     def fail(*_args: object) -> bytes:
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr("sync.server.inbox.read_arrival", fail)
+    monkeypatch.setattr("sync.server.arrivals.inbox.read_arrival", fail)
     answer = region.http.post(
         "/v1/batches", data=b"payload-canary", headers={"Authorization": f"Bearer {box.enrolment.token}"}
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.server import api_tokens
-from sync.server.store import open_store
+from sync.server.people import api_tokens
+from sync.server.storage.store import open_store
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
 from tests.sync.schools import play_autumn

@@ -8,10 +8,10 @@ from pathlib import Path
 from sync.anonymise import LeavingRow
 from sync.database import open_database
 from sync.event import KINDS, Event, Span
-from sync.server.event_rows import EVENT_FIELDS
-from sync.server.sqlite_database import SqliteDatabase
-from sync.server.store import LedgerRow, Store
-from sync.server.takeover import migrations
+from sync.server.storage.event_rows import EVENT_FIELDS
+from sync.server.storage.sqlite_database import SqliteDatabase
+from sync.server.storage.store import LedgerRow, Store
+from sync.server.storage.takeover import migrations
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
 

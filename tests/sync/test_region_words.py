@@ -16,15 +16,16 @@ from sync.server.translation import load_speakers
 SERVER = Path(sync.server.__file__).parent
 # The modules whose sentences a page says.
 SPEAKING = (
-    "desk_pages.py",
-    "enrolment_pages.py",
-    "equity.py",
-    "insight_pages.py",
-    "nation_pages.py",
-    "needs.py",
-    "order_words.py",
-    "people_pages.py",
-    "web_context.py",
+    "desk/desk_pages.py",
+    "desk/order_words.py",
+    "enrolment/enrolment_pages.py",
+    "insight/equity.py",
+    "insight/insight_pages.py",
+    "insight/needs.py",
+    "nation/nation_pages.py",
+    "people/people_pages.py",
+    "people/record_words.py",
+    "people/web_context.py",
 )
 FAMILY = [
     error

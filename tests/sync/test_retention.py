@@ -11,9 +11,11 @@ import duckdb
 import pytest
 
 from sync.errors import ArchiveIncomplete
-from sync.server import parquet, retention, rollups
-from sync.server.retention import archive_path, retain
-from sync.server.store import Store, open_store
+from sync.server.insight import rollups
+from sync.server.storage import parquet
+from sync.server.storage.store import Store, open_store
+from sync.server.upkeep import retention
+from sync.server.upkeep.retention import archive_path, retain
 from tests.sync.test_two_databases import ROWS, box_of, ledger_row
 
 TODAY = date(2026, 12, 31)

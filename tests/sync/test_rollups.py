@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sync.server import rollups, telling
-from sync.server.box_flags import FLAGS, is_raised
-from sync.server.equity import Told, panels
-from sync.server.store import Store, open_store
+from sync.server.insight import rollups, telling
+from sync.server.insight.box_flags import FLAGS, is_raised
+from sync.server.insight.equity import Told, panels
+from sync.server.storage.store import Store, open_store
 from tests.sync.schools import Deed, Schools, tries
 
 MONDAY = date(2026, 9, 7)

@@ -20,7 +20,7 @@ from sync.batch import Batch, pack_rows
 from sync.envelope import MAX_ENVELOPE_BYTES, Recipient, seal
 from sync.errors import WrongEpoch
 from sync.keys import OpeningKey, SigningKey
-from sync.server import sticks
+from sync.server.arrivals import sticks
 from sync.stick_folder import FOLDER
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from sqlite_utils import Database
 
 from sync.database import open_database, write_transaction
-from sync.server import schema
-from sync.server.identity import make_region
-from sync.server.schema import MIGRATIONS
-from sync.server.store import open_store
-from sync.server.takeover import migrations
+from sync.server.storage import schema
+from sync.server.storage.identity import make_region
+from sync.server.storage.schema import MIGRATIONS
+from sync.server.storage.store import open_store
+from sync.server.storage.takeover import migrations
 from tests.sync.runner import main, settings_for
 
 STEPS = tuple(migration.name for migration in migrations._migrations)

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 from sync import client, policy, stick_book, usb
 from sync.call import open_reply
 from sync.errors import StickFull, StickGone, StickMissing, StickReadOnly, SyncError
-from sync.server import orders, sticks
-from sync.server.store import open_store
+from sync.server.arrivals import sticks
+from sync.server.desk import orders
+from sync.server.storage.store import open_store
 from sync.stick_folder import StickFolder
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box

@@ -256,7 +256,7 @@ def test_full_disk_is_named_and_loses_nothing(
 def test_region_with_a_full_disk_promises_nothing(
     box: Box, region: RegionSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sync.server import sqlite_database
+    from sync.server.storage import sqlite_database
 
     real_open = sqlite_database.open_database
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.event import KINDS
-from sync.server.metrics import RegionMetrics
-from sync.server.records import Counted
-from sync.server.threshold import FEWEST_BOXES, LEARNERS_KINDS, Block, Circle, learners_of, may_tell
+from sync.server.arrivals.metrics import RegionMetrics
+from sync.server.insight.threshold import FEWEST_BOXES, LEARNERS_KINDS, Block, Circle, learners_of, may_tell
+from sync.server.storage.records import Counted
 
 
 def block(parts: Mapping[str, list[int]], learners: int = 10) -> Block:

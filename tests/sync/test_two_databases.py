@@ -11,9 +11,9 @@ import pytest
 from sync.anonymise import LeavingRow
 from sync.errors import BatchFork, RegionUnreachable, UnknownDatabase
 from sync.event import Span
-from sync.server.database import RegionDatabase, open_region_database, shown_address
-from sync.server.schema import MIGRATIONS, Migration, migrate, step_back
-from sync.server.store import Box, LedgerRow, Store, open_store
+from sync.server.storage.database import RegionDatabase, open_region_database, shown_address
+from sync.server.storage.schema import MIGRATIONS, Migration, migrate, step_back
+from sync.server.storage.store import Box, LedgerRow, Store, open_store
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box as SchoolBox
 

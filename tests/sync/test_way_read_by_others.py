@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from sync import client, stick_book, usb
-from sync.server import key_life, orders, sticks
-from sync.server.store import open_store
+from sync.server.arrivals import sticks
+from sync.server.desk import orders
+from sync.server.storage.store import open_store
+from sync.server.upkeep import key_life
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
 

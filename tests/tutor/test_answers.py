@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from appliance.answers import Accepted, is_right
+from appliance.tutor.answers import Accepted, is_right
 
 
 @pytest.mark.parametrize(

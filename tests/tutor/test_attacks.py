@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from appliance import ladder
-from appliance.gate import Gate
+from appliance.tutor import ladder
+from appliance.tutor.gate import Gate
 from tests.bench.leak import (
     LARGEST_PIECE,
     WRITTEN,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance import gate
-from appliance.gate import Gate, Key
+from appliance.tutor import gate
+from appliance.tutor.gate import Gate, Key
 
 PENS = Key(("42",), task="A shop sells 6 pens a day. How many pens does it sell in 7 days?")
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import gift
-from appliance.answers import Accepted
 from appliance.errors import GiftUnreadable
+from appliance.tutor import gift
+from appliance.tutor.answers import Accepted
 
 WHOLE = """// a comment
 $CATEGORY: $course$/7A

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance import ladder
-from appliance.ladder import SOLUTION, THINK, Standing, Step, after, standing
+from appliance.tutor import ladder
+from appliance.tutor.ladder import SOLUTION, THINK, Standing, Step, after, standing
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from appliance import hints, likeness, tutoring
-from appliance.tasks import Accepted, Task
+from appliance.tutor import hints, likeness, tutoring
+from appliance.tutor.tasks import Accepted, Task
 from tests.classroom import Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine
 from tests.tutor.attacks import Item

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from appliance import concepts, hints, languages, moves, tutoring
-from appliance.ladder import ATTEMPT, SOLUTION, STEP_QUESTION, TWIN, Standing
-from appliance.tasks import Accepted, Task
+from appliance import languages
+from appliance.tutor import concepts, hints, moves, tutoring
+from appliance.tutor.ladder import ATTEMPT, SOLUTION, STEP_QUESTION, TWIN, Standing
+from appliance.tutor.tasks import Accepted, Task
 from tests.bench.leak import key_of, shown_by
 from tests.tutor.attacks import Item
 

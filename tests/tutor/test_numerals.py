@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance import numerals
+from appliance.tutor import numerals
 from tests.tutor import notations
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from appliance import distress
+from appliance.tutor import distress
 from tests.classroom import Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from appliance import hints, tutoring
-from appliance.ladder import Standing
-from appliance.requests_read import ANSWER, FORM, GUESS, HALVING, RULES, find_request
-from appliance.tasks import Accepted, Task
+from appliance.tutor import hints, tutoring
+from appliance.tutor.ladder import Standing
+from appliance.tutor.requests_read import ANSWER, FORM, GUESS, HALVING, RULES, find_request
+from appliance.tutor.tasks import Accepted, Task
 from tests.tutor.attacks import PLEAS
 from tests.tutor.honest_requests import HONEST
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from appliance import assistant, ladder
+from appliance.tutor import assistant, ladder
 from tests.classroom import Browser, Classroom, wait_until
 from tests.fake_engine import FakeEngine
 

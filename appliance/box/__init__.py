@@ -1,0 +1,1 @@
+"""The box itself: its codes, its screen, its names on the network."""

@@ -1,0 +1,1 @@
+"""Thinking before telling: tasks, hints, the gate before each answer."""

@@ -1,0 +1,1 @@
+"""Which boxes belong to the region."""

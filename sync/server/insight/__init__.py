@@ -1,0 +1,1 @@
+"""What may be seen: sums of ten learners and more, never fewer."""

@@ -1,0 +1,1 @@
+"""The way up: what a region forwards, what the nation adds up."""

@@ -1,0 +1,1 @@
+"""Who works at the region: accounts, roles, log-ins, and the record of what they did."""

@@ -1,0 +1,1 @@
+"""What the region keeps, on SQLite or PostgreSQL, and how it is opened."""

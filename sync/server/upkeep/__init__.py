@@ -1,0 +1,1 @@
+"""Keeping the region well: backups, moves, old days, keys of the month."""
