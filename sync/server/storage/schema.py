@@ -152,7 +152,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("r010_audit_checkpoint", people_tables.CHECKPOINT_FORWARD, people_tables.CHECKPOINT_BACK),
     # Whose an epoch is, one step down an index. Not unique: an epoch is many batches, and all of one box.
     Migration(
-        "r010_whose_epoch",
+        "r011_whose_epoch",
         ("CREATE INDEX ledger_by_epoch ON ledger (epoch, number)",),
         ("DROP INDEX ledger_by_epoch",),
     ),
