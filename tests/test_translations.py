@@ -22,6 +22,7 @@ from appliance.catalogue import read_catalogue
 from appliance.errors import ApplianceError
 from models.errors import ModelsError
 from provisioning.errors import ProvisioningError
+from sync import region_errors  # noqa: F401 - its classes belong to the family
 from sync.errors import SyncError
 
 ROOT = Path(__file__).parent.parent

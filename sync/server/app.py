@@ -19,23 +19,25 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from sync.batch import SHA256_BYTES
 from sync.envelope import MAX_ENVELOPE_BYTES
 from sync.errors import (
-    BadRequest,
     CodeRefused,
     EnvelopeOversized,
-    MethodNotAllowed,
     NotFound,
-    QuotaSpent,
     RefusedEnvelope,
     RequestTooLarge,
     SyncError,
     TokenRefused,
     TooManyCodes,
+)
+from sync.keys import vouch_for_nation_key, vouch_for_policy_key
+from sync.region_errors import (
+    BadRequest,
+    MethodNotAllowed,
+    QuotaSpent,
     Unexpected,
     UploadOffsetWrong,
     UploadsFull,
     UploadUnknown,
 )
-from sync.keys import vouch_for_nation_key, vouch_for_policy_key
 from sync.reply import read_question
 from sync.server.arrivals import answers
 from sync.server.arrivals.inbox import sign_for

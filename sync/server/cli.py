@@ -18,7 +18,7 @@ from cheroot import wsgi
 
 from sync.answer_words import as_json, say
 from sync.budget import HOURS
-from sync.errors import AddressInUse
+from sync.region_errors import AddressInUse
 from sync.server.app import create_app, now
 from sync.server.arrivals import sticks
 from sync.server.arrivals.quotas import DailyQuota

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.errors import AuditBroken, AuditShortened
 from sync.keys import SecretKey
+from sync.region_errors import AuditBroken, AuditShortened
 from sync.server.people import audit
 from sync.server.people.audit_chain import NO_PREVIOUS, Entry, Linked, verify
 from sync.server.storage.store import Store, open_store

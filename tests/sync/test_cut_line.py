@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from sync import cbor, client, outbox
-from sync.errors import AnswerUnreadable, DiskFull, RegionUnreachable, TokenRefused, UploadDamaged
+from sync.errors import AnswerUnreadable, DiskFull, RegionUnreachable, TokenRefused
+from sync.region_errors import UploadDamaged
 from sync.server.arrivals.uploads import MAX_PIECE_BYTES, Uploads
 from sync.transport import PIECE_BYTES, HttpTransport
 from tests.region_simulator import RegionSimulator

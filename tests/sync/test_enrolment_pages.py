@@ -10,8 +10,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from sync import client
-from sync.errors import QuotaSpent, RegionBusy
+from sync.errors import RegionBusy
 from sync.keys import ensure_device_key
+from sync.region_errors import QuotaSpent
 from sync.server.app import create_app
 from sync.server.arrivals.quotas import DailyQuota
 from sync.server.enrolment import enrolments, registry

@@ -14,8 +14,9 @@ from click.testing import CliRunner
 
 from provisioning.settings_card import read_table
 from sync import client, usb
-from sync.errors import BoxNotApproved, BoxRevoked, CodeRefused, PlaceUnknown, UnknownLabel
+from sync.errors import BoxNotApproved, BoxRevoked, CodeRefused
 from sync.keys import ensure_device_key
+from sync.region_errors import PlaceUnknown, UnknownLabel
 from sync.server.arrivals import sticks
 from sync.server.enrolment import code_sheet, enrolments, registry
 from sync.server.enrolment.enrolments import CodeSheet, read_places

@@ -26,13 +26,13 @@ from sync.errors import (
     ForgedSignature,
     RegionRefused,
     SyncError,
-    UnknownBox,
     UnknownColumn,
     UnknownSuite,
     UnknownVersion,
     WrongRecipient,
 )
 from sync.keys import OpeningKey, SigningKey
+from sync.region_errors import UnknownBox
 from tests.region_simulator import RegionSimulator
 from tests.sync.cast import Box
 

@@ -12,10 +12,11 @@ import pytest
 
 from sync import cbor, client
 from sync.envelope import open_nation_letter
-from sync.errors import BatchFork, ParcelMalformed, RegionNamedTwice, RegionUnreachable, StatementForged
+from sync.errors import BatchFork, ParcelMalformed, RegionUnreachable, StatementForged
 from sync.keys import ensure_device_key, get_device_key
 from sync.nation import CELLS, GRADES, read_section
 from sync.parcel import ForwardedLetter, Parcel, Statement, digest_of, sign_statement, write_parcel
+from sync.region_errors import RegionNamedTwice
 from sync.server.enrolment import registry
 from sync.server.enrolment.enrolments import move
 from sync.server.nation import forward, forward_statements, national, national_accounts

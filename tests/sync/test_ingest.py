@@ -13,9 +13,10 @@ import pytest
 
 from sync.batch import NO_PREVIOUS, Batch, pack_rows
 from sync.envelope import Recipient, seal
-from sync.errors import BatchFork, DatabaseAway, EnvelopeMalformed, RegionBusy, SyncError, TooManyCodes
+from sync.errors import BatchFork, EnvelopeMalformed, RegionBusy, SyncError, TooManyCodes
 from sync.keys import SigningKey
 from sync.receipt import verify_receipt
+from sync.region_errors import DatabaseAway
 from sync.server.arrivals import inbox, ingest
 from sync.server.arrivals.inbox import Arrival, Kept, Stored
 from sync.server.arrivals.ingest import Ingest

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.errors import RegionMoved, SyncError, TargetNotEmpty
+from sync.errors import SyncError
+from sync.region_errors import RegionMoved, TargetNotEmpty
 from sync.server.storage.database import open_region_database
 from sync.server.storage.identity import get_region, make_region
 from sync.server.storage.schema import migrate

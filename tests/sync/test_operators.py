@@ -17,7 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from sync.errors import LoginRefused, LoginsBusy, PasswordTooPlain, PasswordTooShort, TooManyLogins
+from sync.region_errors import LoginRefused, LoginsBusy, PasswordTooPlain, PasswordTooShort, TooManyLogins
 from sync.server.people import api_tokens, logins, operators, passwords, second_factor
 from sync.server.people.operators import Typed
 from sync.server.people.roles import Role, may

@@ -18,16 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync import client, policy
-from sync.errors import (
+from sync.errors import PolicyUnsigned
+from sync.keys import SigningKey
+from sync.region_errors import (
     DeskMissing,
     DeskThere,
     DraftOutdated,
-    PolicyUnsigned,
     SignatureUnknown,
     SigningFileWrong,
     StopAlone,
 )
-from sync.keys import SigningKey
 from sync.server.desk import drafts, offers, order_words, rollout
 from sync.server.desk.drafts import Draft
 from sync.server.desk.rollout import Reason, Standing, judge

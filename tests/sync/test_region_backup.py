@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from sync import client
-from sync.errors import BackupKeyWrong, RegionBackupDamaged, RegionThere, TargetNotEmpty
 from sync.keys import ensure_device_key, read_private, save_private
+from sync.region_errors import BackupKeyWrong, RegionBackupDamaged, RegionThere, TargetNotEmpty
 from sync.server.app import create_app
 from sync.server.desk import drafts, orders
 from sync.server.nation import forward

@@ -25,13 +25,13 @@ from sync.errors import (
     KeyDamaged,
     KeyExposed,
     NotEnrolled,
-    RegionNotReady,
     RegionRefused,
     RegionUnreachable,
     TooManyCodes,
     WrongRegion,
 )
 from sync.keys import device_id, ensure_device_key, ensure_region_keys, get_device_key
+from sync.region_errors import RegionNotReady
 from sync.server.storage.identity import get_region, make_region
 from sync.settings import RegionSettings, SyncSettings
 from sync.transport import HttpTransport

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import sync.server
-from sync import errors
+from sync import errors, region_errors
 from sync.server.translation import load_speakers
 
 SERVER = Path(sync.server.__file__).parent
@@ -29,7 +29,7 @@ SPEAKING = (
 )
 FAMILY = [
     error
-    for error in vars(errors).values()
+    for error in {**vars(errors), **vars(region_errors)}.values()
     if isinstance(error, type) and issubclass(error, errors.SyncError)
 ]
 PLACES = re.compile(r"%\((\w+)\)[sd]")

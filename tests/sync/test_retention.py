@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sync.errors import ArchiveIncomplete
+from sync.region_errors import ArchiveIncomplete
 from sync.server.insight import rollups
 from sync.server.storage import parquet
 from sync.server.storage.store import Store, open_store

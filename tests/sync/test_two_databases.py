@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from sync.anonymise import LeavingRow
-from sync.errors import BatchFork, RegionUnreachable, UnknownDatabase
+from sync.errors import BatchFork, RegionUnreachable
 from sync.event import Span
+from sync.region_errors import UnknownDatabase
 from sync.server.storage.database import RegionDatabase, open_region_database, shown_address
 from sync.server.storage.schema import MIGRATIONS, Migration, migrate, step_back
 from sync.server.storage.store import Box, LedgerRow, Store, open_store

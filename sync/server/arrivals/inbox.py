@@ -22,15 +22,13 @@ from sync.errors import (
     BatchMalformed,
     BoxNotApproved,
     BoxRevoked,
-    EnvelopeReplayed,
-    EnvelopeResigned,
     ForgedSignature,
     RefusedEnvelope,
-    UnknownBox,
     WrongEpoch,
 )
 from sync.keys import RegionKeys
 from sync.receipt import Receipt, sign_receipt
+from sync.region_errors import EnvelopeReplayed, EnvelopeResigned, UnknownBox
 from sync.server.storage.neighbours import Neighbours
 from sync.server.storage.store import Box, LedgerRow, Store
 

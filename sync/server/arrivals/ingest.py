@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sync.errors import DatabaseAway, DatabaseBusy, DiskFull, RegionBusy, RegionMoved
+from sync.errors import DatabaseBusy, DiskFull, RegionBusy
 from sync.keys import RegionKeys
+from sync.region_errors import DatabaseAway, RegionMoved
 from sync.server.arrivals import inbox
 from sync.server.arrivals.inbox import Arrival, Kept, Stored, Verdict
 from sync.server.arrivals.metrics import RegionMetrics

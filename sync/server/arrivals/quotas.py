@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from sync.errors import QuotaSpent
+from sync.region_errors import QuotaSpent
 from sync.server.storage.store import Box, Store
 
 # A school year of a school of 275 that was never on line is 400 full batches.

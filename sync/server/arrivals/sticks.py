@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 
 from sync.call import NONCE_BYTES, Call, open_call, open_reply, recipient, seal_reply, verify_caller
-from sync.errors import EnvelopeTruncated, RefusedEnvelope, UnknownBox
+from sync.errors import EnvelopeTruncated, RefusedEnvelope
+from sync.region_errors import UnknownBox
 from sync.reply import MAX_RECEIPTS
 from sync.server.arrivals import answers, inbox
 from sync.server.desk import offers

@@ -17,16 +17,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sync.envelope import MAX_ENVELOPE_BYTES
-from sync.errors import (
-    DatabaseUnavailable,
-    DiskFull,
-    EnvelopeOversized,
-    UploadDamaged,
-    UploadOffsetWrong,
-    UploadsFull,
-    UploadUnknown,
-)
+from sync.errors import DatabaseUnavailable, DiskFull, EnvelopeOversized
 from sync.keys import sync_folder
+from sync.region_errors import UploadDamaged, UploadOffsetWrong, UploadsFull, UploadUnknown
 
 MAX_PIECE_BYTES = 16_000  # a broken line repeats at most this; 6.4 seconds at 20 kbit/s
 MAX_UPLOADS_OF_A_BOX = 4  # it sends one after the other; the rest were given up

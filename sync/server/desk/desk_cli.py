@@ -16,9 +16,10 @@ import click
 
 from sync.answer_words import as_json, say
 from sync.desk import read_desk
-from sync.errors import FileNotSaved, KeyDamaged, SigningFileWrong
+from sync.errors import FileNotSaved, KeyDamaged
 from sync.keys import SIGNING_PUBLIC_BYTES, make_desk_key, read_desk_key
 from sync.policy import Policy, read_body
+from sync.region_errors import SigningFileWrong
 from sync.server.desk import drafts, offers, order_words
 from sync.server.desk.rollout import STEPS, WHOLE
 from sync.server.desk.signing_file import DESK, MAX_FILE_BYTES, SigningFile, read_signing_file

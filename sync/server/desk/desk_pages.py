@@ -12,9 +12,10 @@ from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from sync.budget import HOURS
-from sync.errors import BadRequest, SigningFileWrong, SyncError
+from sync.errors import SyncError
 from sync.keys import key_id
 from sync.policy import Policy
+from sync.region_errors import BadRequest, SigningFileWrong
 from sync.server.desk import drafts, offers, order_words, rollout
 from sync.server.desk.drafts import Draft
 from sync.server.desk.offers import Released

@@ -15,16 +15,16 @@ from typing import Any
 
 from sync import desk as desks
 from sync.desk import SIGN_DESK, SIGN_ORDER, Desk, Signature, Signed, read_desk, verify_desk
-from sync.errors import (
+from sync.errors import PolicyUnsigned
+from sync.policy import Policy, read_body, read_order, sign_policy, verify_order
+from sync.region_errors import (
     DeskMissing,
     DraftOutdated,
-    PolicyUnsigned,
     SignatureUnknown,
     SigningFileWrong,
     StopAlone,
     UnknownDraft,
 )
-from sync.policy import Policy, read_body, read_order, sign_policy, verify_order
 from sync.server.desk import offers
 from sync.server.desk.rollout import WHOLE
 from sync.server.desk.signing_file import DESK, ORDER, SigningFile

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 
 from sync.cbor import read
 from sync.desk import Bundle, Desk, Signed, read_desk, read_signed
-from sync.errors import UnknownOrder
 from sync.keys import SecretKey
 from sync.policy import Policy, read_body
+from sync.region_errors import UnknownOrder
 from sync.server.desk import rollout
 from sync.server.desk.rollout import WHOLE, Standing, Verdict
 from sync.server.people import audit

@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sync.errors import DeskThere
 from sync.policy import Policy, sign_policy, verify_policy
+from sync.region_errors import DeskThere
 from sync.server.desk import drafts, offers
 from sync.server.storage.identity import Region
 from sync.server.storage.store import Store

@@ -12,9 +12,10 @@ import json
 from dataclasses import dataclass, replace
 
 from sync.desk import SIGN_DESK, SIGN_ORDER, Signature, Signed, read_desk, sign
-from sync.errors import PolicyMalformed, SigningFileWrong
+from sync.errors import PolicyMalformed
 from sync.keys import SigningKey
 from sync.policy import read_body
+from sync.region_errors import SigningFileWrong
 
 FORM = "sandyq signing file 1"
 MAX_FILE_BYTES = 16 * 1024  # an honest one has two

@@ -11,7 +11,8 @@ from datetime import datetime
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync.errors import N_, SyncError, UnknownLabel
+from sync.errors import N_, SyncError
+from sync.region_errors import UnknownLabel
 from sync.server.enrolment import code_sheet, enrolment_views, enrolments, registry
 from sync.server.enrolment.enrolments import CodeSheet
 from sync.server.people import audit, web_context

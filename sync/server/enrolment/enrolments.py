@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync.enrolment_code import EnrolmentCode, make_code
-from sync.errors import PlaceUnknown, RefusedEnvelope, UnknownLabel
+from sync.errors import RefusedEnvelope
 from sync.keys import RegionKeys, region_fingerprint
 from sync.parcel import SIZES, STRATA
+from sync.region_errors import PlaceUnknown, UnknownLabel
 from sync.server.arrivals import inbox
 from sync.server.enrolment import registry
 from sync.server.storage.store import Box, Code, Place, Store

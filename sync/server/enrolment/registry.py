@@ -18,15 +18,7 @@ from datetime import datetime, timedelta
 
 from sync.client import ENROL_CONTEXT
 from sync.enrolment_code import ALPHABET, EnrolmentCode, make_code
-from sync.errors import (
-    BadRequest,
-    BoxRevoked,
-    CodeRefused,
-    DeviceNotProven,
-    TokenRefused,
-    TooManyCodes,
-    UnknownLabel,
-)
+from sync.errors import BoxRevoked, CodeRefused, TokenRefused, TooManyCodes
 from sync.keys import (
     SIGNATURE_BYTES,
     SIGNING_PUBLIC_BYTES,
@@ -35,6 +27,7 @@ from sync.keys import (
     key_id,
     region_fingerprint,
 )
+from sync.region_errors import BadRequest, DeviceNotProven, UnknownLabel
 from sync.server.storage.store import Box, Code, Store
 
 # A technician drives to the school within these days; a forgotten note is worthless after.

@@ -13,8 +13,8 @@ import click
 
 from sync import client
 from sync.answer_words import as_json, say
-from sync.errors import RegionNotReady
 from sync.nation import GRADES
+from sync.region_errors import RegionNotReady
 from sync.server.nation import forward, national, national_accounts
 from sync.server.nation.national_accounts import DIFFERS, CellSums, RegionAccount
 from sync.server.storage.identity import get_region

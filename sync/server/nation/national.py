@@ -26,18 +26,11 @@ from sync.envelope import (
     recipients,
     verify_sender,
 )
-from sync.errors import (
-    BatchFork,
-    BatchMalformed,
-    BoxNotApproved,
-    BoxRevoked,
-    RefusedEnvelope,
-    RegionNamedTwice,
-    UnknownBox,
-)
+from sync.errors import BatchFork, BatchMalformed, BoxNotApproved, BoxRevoked, RefusedEnvelope
 from sync.keys import OpeningKey, RegionKeys
 from sync.nation import NationSection, read_section
 from sync.parcel import Parcel, Statement, digest_of, read_parcel, read_statement, verify_statement
+from sync.region_errors import RegionNamedTwice, UnknownBox
 from sync.server.arrivals.inbox import (
     REMARK_EPOCH,
     REMARK_FORK,

@@ -12,8 +12,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sync.errors import ApiTokenExists, OperatorNameWrong, UnknownApiToken
 from sync.keys import SecretKey
+from sync.region_errors import ApiTokenExists, OperatorNameWrong, UnknownApiToken
 from sync.server.people import audit
 from sync.server.storage.database import RegionDatabase
 

@@ -15,8 +15,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sync.errors import TooManyLogins
 from sync.keys import SecretKey
+from sync.region_errors import TooManyLogins
 from sync.server.storage.database import RegionDatabase
 
 TOKEN_BYTES = 32

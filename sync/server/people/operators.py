@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync.enrolment_code import ALPHABET
-from sync.errors import (
+from sync.keys import SecretKey
+from sync.region_errors import (
     LoginRefused,
     OperatorExists,
     OperatorNameWrong,
@@ -24,7 +25,6 @@ from sync.errors import (
     TooManyLogins,
     UnknownOperator,
 )
-from sync.keys import SecretKey
 from sync.server.people import audit, logins, passwords, second_factor
 from sync.server.people.roles import TWO_FACTORS, Role
 from sync.server.storage.database import RegionDatabase

@@ -13,7 +13,13 @@ from contextlib import contextmanager
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
-from sync.errors import LoginsBusy, PasswordsDiffer, PasswordTooLong, PasswordTooPlain, PasswordTooShort
+from sync.region_errors import (
+    LoginsBusy,
+    PasswordsDiffer,
+    PasswordTooLong,
+    PasswordTooPlain,
+    PasswordTooShort,
+)
 
 # With five tries a quarter of an hour guessing is hopeless; the length is for the day the table is stolen.
 LEAST_CHARACTERS = 12

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import click
 
 from sync.answer_words import as_json, say
-from sync.errors import AuditBroken, AuditShortened
 from sync.keys import SecretKey
+from sync.region_errors import AuditBroken, AuditShortened
 from sync.server.people import api_tokens, audit, operators
 from sync.server.people.roles import Role
 from sync.server.storage.database import RegionDatabase

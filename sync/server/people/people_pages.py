@@ -12,7 +12,8 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync.errors import LoginRefused, SyncError
+from sync.errors import SyncError
+from sync.region_errors import LoginRefused
 from sync.server.people import audit, logins, operators, record_words, second_factor, web_access, web_context
 from sync.server.people.audit_chain import Entry
 from sync.server.people.operators import Typed

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from flask import Flask, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from sync.errors import FormForged, LoginNeeded, RoleRefused, TokenRefused
+from sync.errors import TokenRefused
+from sync.region_errors import FormForged, LoginNeeded, RoleRefused
 from sync.server.people import api_tokens, logins, operators, web_context
 from sync.server.people.logins import ABSOLUTE
 from sync.server.people.operators import Operator

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from sync.errors import UnknownDatabase
+from sync.region_errors import UnknownDatabase
 from sync.server.storage.sqlite_database import SqliteDatabase
 
 SQLITE_PREFIX = "sqlite:///"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sync.envelope import REGION_ID_BYTES
-from sync.errors import KeyDamaged, RegionNotReady
+from sync.errors import KeyDamaged
 from sync.keys import (
     SEALING_PUBLIC_BYTES,
     RegionKeys,
@@ -20,6 +20,7 @@ from sync.keys import (
     read_private,
     save_private,
 )
+from sync.region_errors import RegionNotReady
 from sync.server.storage.database import absolute_address
 from sync.server.storage.store import open_store
 from sync.settings import RegionSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sync.errors import ParquetMissing
+from sync.region_errors import ParquetMissing
 
 # A large day must not push the region out of memory.
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "512MB"}

@@ -15,15 +15,8 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Literal
 
-from sync.errors import (
-    DatabaseAway,
-    DatabaseBusy,
-    DatabaseDriverMissing,
-    DatabaseUnavailable,
-    DiskFull,
-    RegionMoved,
-    SyncError,
-)
+from sync.errors import DatabaseBusy, DatabaseUnavailable, DiskFull, SyncError
+from sync.region_errors import DatabaseAway, DatabaseDriverMissing, RegionMoved
 from sync.server.storage.table_order import in_order
 
 try:

@@ -16,7 +16,7 @@ from sqlite_utils import Database
 from sync.database import open_database
 from sync.database import translated_faults as faults_of_sqlite
 from sync.database import write_transaction as write_transaction_of_sqlite
-from sync.errors import RegionMoved
+from sync.region_errors import RegionMoved
 from sync.server.storage.table_order import in_order
 
 WORDS: Mapping[str, str] = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sync.errors import MoveIncomplete, TargetNotEmpty
+from sync.region_errors import MoveIncomplete, TargetNotEmpty
 from sync.server.storage.database import RegionDatabase, shown_address
 from sync.server.storage.schema import migrate
 

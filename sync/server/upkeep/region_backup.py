@@ -22,15 +22,15 @@ from typing import Any, BinaryIO
 import cbor2
 import pyrage
 
-from sync.errors import (
+from sync.errors import FileNotSaved
+from sync.keys import read_private, save_private, sync_folder
+from sync.region_errors import (
     BackupKeyWrong,
-    FileNotSaved,
     RegionBackupDamaged,
     RegionBackupNewer,
     RegionThere,
     TargetNotEmpty,
 )
-from sync.keys import read_private, save_private, sync_folder
 from sync.server.desk import drafts
 from sync.server.nation import forward
 from sync.server.people import audit

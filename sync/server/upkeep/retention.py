@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from sync.errors import ArchiveIncomplete, DiskFull
+from sync.errors import DiskFull
 from sync.keys import sync_folder
+from sync.region_errors import ArchiveIncomplete
 from sync.server.insight import rollups
 from sync.server.storage import parquet
 from sync.server.storage.database import RegionDatabase
