@@ -66,6 +66,8 @@ ASKED_AHEAD = 4
 THREAD_TURN_SECONDS = 0.0005
 # Streams notice the end within a heartbeat; a box that is switched off must not wait for a slow phone.
 STOP_SECONDS = 3
+# A stop that Python swallowed is asked for again so soon; systemd would kill after its time-out.
+ASK_AGAIN_SECONDS = 0.5
 
 
 class _Server(wsgi.Server):
@@ -99,21 +101,22 @@ def serve_web(settings: Settings) -> None:
             server.prepare()
         except OSError as error:
             raise PortTaken(port=settings.web.port) from error
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stop)
-        # From here on only what pages leave behind is looked through, not the whole program.
-        gc.freeze()
-        gc.enable()
-        house.start()
         closing = threading.Event()
-        threading.Thread(target=_give_back_memory, args=(closing,), name="memory", daemon=True).start()
         try:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+                signal.signal(number, _stop)
+            # From here on only what pages leave behind is looked through, not the whole program.
+            gc.freeze()
+            gc.enable()
+            house.start()
+            threading.Thread(target=_give_back_memory, args=(closing,), name="memory", daemon=True).start()
             log.info("pages at http://%s:%d", settings.web.host, server.bind_addr[1])
             tell_supervisor("READY=1")
             host, port = server.socket.getsockname()[:2]
             show_life(lambda: answers(host, port, "/health"))
             server.serve()
         except SystemExit:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             tell_supervisor("STOPPING=1")
             log.info("stopping")
         finally:
@@ -289,4 +292,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
+    """Leave the server's loop; where Python happens to be in a destructor it swallows that, so ask again."""
+    signal.setitimer(signal.ITIMER_REAL, ASK_AGAIN_SECONDS)
     sys.exit(0)

@@ -107,7 +107,8 @@ class Assistant:
         self._closing.set()
         self._board.close()
         self._wake.set()
-        self._dispatcher.join(STOP_SECONDS)
+        if self._dispatcher.is_alive():  # the stop may come before the start was done
+            self._dispatcher.join(STOP_SECONDS)
         self._guard.settle(self._database)
         self._writers.shutdown(wait=False, cancel_futures=True)
 
