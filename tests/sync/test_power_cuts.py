@@ -188,7 +188,8 @@ def test_six_hundred_power_cuts_lose_nothing_that_was_acknowledged(box: Box, reg
 def test_the_same_cuts_do_harm_without_full_sync(box: Box, region: RegionSimulator, synchronous: str) -> None:
     """The control: a test that cannot fail would prove nothing."""
     tally = cut_power(CONTROL_CUTS, synchronous, box, region, 7)
-    assert tally.lost + tally.damaged + tally.unfounded >= CONTROL_CUTS // 4, tally
+    # About a quarter of the cuts do harm, by chance more or fewer; the machine under test may do none in 600.
+    assert tally.lost + tally.damaged + tally.unfounded >= CONTROL_CUTS // 12, tally
 
 
 def test_every_database_of_ours_is_opened_with_full_sync(tmp_path: Path) -> None:
