@@ -25,7 +25,9 @@ CLASS_SLOWER = N_("more make the class slower by over %(percent)d percent")
 # A word every 0.3 s is still read as flowing text; beyond that, a class sees its answers stutter.
 STEP_SECONDS = 0.3
 # What is measured stands on a few words; a row on a lesson of 500 tokens takes about so much longer.
-LESSON_FACTOR = 1.3
+LESSON_FACTOR, LESSON_TOKENS = 1.3, 500
+# And so much longer in a memory with so many cells in use, whose ever they are (decision 0062).
+CROWD_FACTOR, CROWD_CELLS = 1.23, 2560
 # More answers at once give more children a first word; so much of the class's speed that may cost.
 WORTH_SPEED = 0.75
 # A thread that brings less than this costs more warmth and disturbance than it is worth.
@@ -156,6 +158,15 @@ def expected_seconds(timings: Timings, rows: int) -> float:
     low, high = below[-1], above[0]
     share = (rows - low.rows) / (high.rows - low.rows)
     return low.seconds + share * (high.seconds - low.seconds)
+
+
+def memory_factor(past: float, cells: int) -> float:
+    """How many times longer a row takes behind so many tokens of its own, with so many cells in use.
+
+    Measured with the smallest model; in larger ones memory is a smaller part of a step.
+    """
+    lesson = (LESSON_FACTOR - 1) * past / LESSON_TOKENS
+    return 1 + lesson + (CROWD_FACTOR - 1) * cells / CROWD_CELLS
 
 
 def thread_slowdown(timings: Timings, threads: int, chosen: int) -> float:

@@ -17,11 +17,11 @@ from models.calibration import (
     Dials,
     choose_rows,
     expected_seconds,
+    memory_factor,
     thread_slowdown,
 )
 
-# Two threads beside one busy process took 2 to 3 times as long (decision 0013). Long conversations slow a
-# step down by themselves; a trial with fewer threads then costs a few seconds and is taken back.
+# Two threads beside one busy process took 2 to 3 times as long (decision 0013).
 SLOW_FACTOR = 1.8
 GOOD_FACTOR = 1.4
 TRIAL_GAIN = 0.9  # a trial is kept when steps take at most so much of what they took before
@@ -67,9 +67,14 @@ class Drift:
         """A hot processor throttles itself in jumps; taking less from it before keeps the text even."""
         self._hot = hot
 
-    def note_step(self, rows: int, seconds: float) -> Dials | None:
-        """Remember one step; the new dials when they change."""
-        self._slowness.append(seconds / expected_seconds(self._calibration.timings, rows))
+    def note_step(self, rows: int, seconds: float, past: float = 0.0, cells: int = 0) -> Dials | None:
+        """Remember one step; the new dials when they change.
+
+        `past`: own tokens that a row stands behind, on average; `cells`: in use. A long lesson is no
+        slow machine.
+        """
+        expected = expected_seconds(self._calibration.timings, rows) * memory_factor(past, cells)
+        self._slowness.append(seconds / expected)
         self._steps.append(seconds)
         self._since_change += seconds
         self._no_trial_seconds = max(0.0, self._no_trial_seconds - seconds)

@@ -244,7 +244,10 @@ class Steps:
 
     def _note_speed(self, spans: Sequence[Span], seconds: float) -> None:
         rows = sum(len(span.tokens) for span in spans)
-        dials = self._tuner.note_step(rows, seconds) if self._tuner else None
+        memory = self._scheduler.memory
+        past = sum(len(span.tokens) * span.position for span in spans) / rows
+        cells = memory.account.used + memory.binned
+        dials = self._tuner.note_step(rows, seconds, past, cells) if self._tuner else None
         if dials is not None:
             self._turn(dials)
         prompt_rows = sum(len(span.tokens) for span in spans if not self._scheduler.is_written(span.sequence))

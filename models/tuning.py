@@ -48,13 +48,13 @@ class Tuner:
         """How many times longer than measured the steps take now; for the metrics."""
         return self._drift.factor
 
-    def note_step(self, rows: int, seconds: float) -> Dials | None:
+    def note_step(self, rows: int, seconds: float, past: float, cells: int) -> Dials | None:
         self._until_look -= seconds
         if self._heat is not None and self._until_look <= 0:
             self._until_look = HEAT_LOOK_SECONDS
             self._drift.note_heat(hot=self._heat())
         factor = self.factor  # a change begins a new count
-        dials = self._drift.note_step(rows, seconds)
+        dials = self._drift.note_step(rows, seconds, past, cells)
         if dials is not None:
             self.dials = dials
             logger.warning("steps take %.1f times as long as measured: %s", factor, dials)

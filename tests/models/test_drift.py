@@ -1,7 +1,15 @@
 """Stepping down when the machine slows down, and back up, without flapping."""
 
-from models.calibration import Calibration, Dials, StepTime, Timings, calibrate, expected_seconds
-from models.drift import GOOD_SECONDS, SLOW_SECONDS, Drift
+from models.calibration import (
+    Calibration,
+    Dials,
+    StepTime,
+    Timings,
+    calibrate,
+    expected_seconds,
+    memory_factor,
+)
+from models.drift import GOOD_SECONDS, SLOW_FACTOR, SLOW_SECONDS, Drift
 
 
 def measured(step_ms: float = 150, threads: int = 4) -> Calibration:
@@ -44,6 +52,24 @@ def test_a_machine_as_measured_keeps_its_dials():
 
 def test_steps_a_little_longer_are_no_drift():
     assert Machine().run(600, 1.7) == []
+
+
+def test_a_long_lesson_or_a_full_memory_is_no_slow_machine():
+    """Thirty lessons at once took a thread from themselves: each row stood behind thousands of cells."""
+    for past, cells in ((1_750.0, 3_000), (400.0, 8_192)):
+        drift = Drift(measured(threads=2))
+        longer = memory_factor(past, cells)
+        assert longer > SLOW_FACTOR
+        taken = expected_seconds(measured(threads=2).timings, 8) * longer
+        assert all(drift.note_step(8, taken, past, cells) is None for _ in range(2_000))
+        unknown = Drift(measured(threads=2))
+        assert any(unknown.note_step(8, taken) for _ in range(2_000)), "else this test proves nothing"
+
+
+def test_a_slow_machine_is_noticed_behind_a_long_lesson_too():
+    drift = Drift(measured(threads=2))
+    taken = expected_seconds(measured(threads=2).timings, 8) * memory_factor(500, 3_000) * 3
+    assert any(drift.note_step(8, taken, 500.0, 3_000) for _ in range(2_000))
 
 
 def test_a_short_disturbance_is_waited_out():

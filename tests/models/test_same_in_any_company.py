@@ -37,7 +37,7 @@ class Fixed:
     factor: float = 1.0
     slowest_row_seconds: float = 0.0
 
-    def note_step(self, _rows: int, _seconds: float) -> None:
+    def note_step(self, *_step: float) -> None:
         return None
 
 

@@ -25,8 +25,8 @@ class ScriptedTuner(Tuner):
         self.dials, self.later, self.left = first, later, after
         self.told: list[int] = []
 
-    def note_step(self, rows: int, seconds: float) -> Dials | None:
-        assert seconds > 0
+    def note_step(self, rows: int, seconds: float, past: float, cells: int) -> Dials | None:
+        assert seconds > 0 <= past <= cells
         self.told.append(rows)
         self.left -= 1
         return self.later if self.left == 0 else None

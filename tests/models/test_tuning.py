@@ -109,7 +109,7 @@ def test_the_tuner_turns_the_dials_when_it_gets_hot(settings, tiny_card, quiet, 
     taken = take_calibration(TimedEngine(), settings, tiny_card)
     hot = replace(taken, dials=Dials(threads=4, answers=8))
     tuner = Tuner(hot, heat=lambda: True)
-    turned = [dials for _ in range(300) if (dials := tuner.note_step(8, 0.2)) is not None]
+    turned = [dials for _ in range(300) if (dials := tuner.note_step(8, 0.2, 0.0, 0)) is not None]
     assert [dials.threads for dials in turned] == [2, 1]
     assert tuner.dials == turned[-1]
     assert "times as long as measured: Dials(threads=1" in caplog.text
