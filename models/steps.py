@@ -19,7 +19,7 @@ from models.memory import Share
 from models.metrics import EngineMetrics
 from models.prefix_files import PrefixFiles
 from models.protocol import Engine, Priority, Span
-from models.scheduler import Request, Scheduler, Slot
+from models.scheduler import READING_ROWS, Request, Scheduler, Slot
 from models.tickets import Event, Failed, Finished, Text, Ticket
 from models.tuning import Tuner
 
@@ -247,7 +247,9 @@ class Steps:
         memory = self._scheduler.memory
         past = sum(len(span.tokens) * span.position for span in spans) / rows
         cells = memory.account.used + memory.binned
-        dials = self._tuner.note_step(rows, seconds, past, cells) if self._tuner else None
+        # The machine was not measured with tiles; between the others' steps they would look like a drift.
+        tuner = self._tuner if rows < READING_ROWS else None
+        dials = tuner.note_step(rows, seconds, past, cells) if tuner else None
         if dials is not None:
             self._turn(dials)
         prompt_rows = sum(len(span.tokens) for span in spans if not self._scheduler.is_written(span.sequence))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from models.calibration import Calibration, Dials, StepTime, Timings, calibrate
+from models.scheduler import READING_ROWS
 from models.tuning import Tuner
 from tests.models.fake_engine import FakeEngine
 from tests.models.test_worker import Bench, Finished, read, wait_for
@@ -62,6 +63,15 @@ def test_dials_turned_in_the_middle_of_a_class_cost_nobody_an_answer(bench):
     last = bench.engine.decoded_rows[-20:]
     assert max(last) <= 52  # one answer at a time, or a prompt that is alone
     wait_for(bench.is_clean)
+
+
+def test_tiles_of_a_long_prompt_are_compared_with_nothing(bench):
+    tuner = ScriptedTuner(Dials(3, 2, 12), Dials(3, 2, 12), after=0)
+    bench.worker.tuner = tuner
+    bench.start()
+    read(bench.ask("Why? " * 60))
+    assert READING_ROWS in bench.engine.decoded_rows
+    assert tuner.told == [rows for rows in bench.engine.decoded_rows if rows != READING_ROWS]
 
 
 def test_a_worker_without_a_tuner_keeps_what_the_engine_has(bench):
