@@ -134,10 +134,6 @@ class Memory:
             self.shelf.touch(kept)
             kept.is_lesson = kept.is_lesson or kept.uses > 1
 
-    def keep_checkpoint(self, sequence: int, tokens: list[int]) -> None:
-        """Others may go on from here, but nobody has said so: until they do, it goes like a conversation."""
-        self.keep_finished(sequence, tokens)
-
     def keep_lesson(self, sequence: int, tokens: list[int], *, uses: int = 1) -> None:
         """The running sequence begins with these: they stay without it."""
         holder = self._take_lesson_sequence()
@@ -178,9 +174,7 @@ class Memory:
         """
         if self.binned < BIN_SHARE * self.account.total:
             return False
-        for kept in self.shelf.finished():
-            self.forget(kept.sequence)
-        self.binned = 0
+        self._forget_finished()
         return True
 
     def sweep(self, prompts: Iterable[list[int]], worth_tokens: int) -> bool:
@@ -195,9 +189,7 @@ class Memory:
             source in finished and shared >= worth_tokens for source, shared in sources
         ):
             return False
-        for sequence in finished:
-            self.forget(sequence)
-        self.binned = 0
+        self._forget_finished()
         return True
 
     def empty_shelf(self) -> None:
@@ -206,6 +198,12 @@ class Memory:
             self.forget(kept.sequence)
 
     # --- helpers ---
+
+    def _forget_finished(self) -> None:
+        """And the engine's bin is emptied with them."""
+        for kept in self.shelf.finished():
+            self.forget(kept.sequence)
+        self.binned = 0
 
     def _take_lesson_sequence(self) -> int | None:
         lessons = self.shelf.lessons()

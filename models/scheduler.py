@@ -364,7 +364,8 @@ class Scheduler:
         place = lesson or slot.checkpoint
         if not before < place <= slot.decoded or self.memory.shelf.covers(slot.request.prompt, place):
             return
-        keep = self.memory.keep_lesson if lesson else self.memory.keep_checkpoint
+        # Others may go on from an unnamed checkpoint; until they do, it goes like a finished conversation.
+        keep = self.memory.keep_lesson if lesson else self.memory.keep_finished
         keep(slot.sequence, slot.request.prompt[:place])
 
     def answer(self, sequence: int, token: int, characters: int = 0) -> bool:
