@@ -12,7 +12,7 @@ from models.card import ModelCard
 from models.engine import LlamaEngine
 from models.heat import Heat
 from models.probe import ensure_loadable
-from models.scheduler import READING_ROWS
+from models.seats import READING_ROWS
 from models.settings import EngineSettings
 from models.store import Store
 from models.tuning import Tuner

@@ -17,8 +17,6 @@ from models.prefixes import MIN_SHARED_TOKENS, common_length, most_shared
 from models.protocol import Priority, Span
 from models.seats import READING_ROWS, Request, Slot, prompt_span, readings
 
-__all__ = ["MOST_STEP_ROWS", "READING_ROWS", "SPARE_SEQUENCES", "Request", "Scheduler", "Slot"]
-
 # Flash attention on the CPU works row by row up to 63 rows: it skips other learners' cells, and a row's
 # result is the same in any company, bit for bit. From 64 on it works in tiles that span rows, and an answer
 # would depend on who else asks (decision 0012), so a lone prompt takes no larger step either. 60 is the

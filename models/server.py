@@ -49,7 +49,8 @@ from models.prompt import Prompt
 from models.protocol import Priority
 from models.replies import ChatAnswer, error_body
 from models.resume import GRACE_SECONDS, LOOK_SECONDS, Stream, Streams, log_finished
-from models.scheduler import READING_ROWS, SPARE_SEQUENCES
+from models.scheduler import SPARE_SEQUENCES
+from models.seats import READING_ROWS
 from models.settings import EngineSettings
 from models.store import Store
 from models.supervision import answers, show_life, tell_supervisor

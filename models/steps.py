@@ -19,7 +19,8 @@ from models.memory import Share
 from models.metrics import EngineMetrics
 from models.prefix_files import PrefixFiles
 from models.protocol import Engine, Priority, Span
-from models.scheduler import READING_ROWS, Request, Scheduler, Slot
+from models.scheduler import Scheduler
+from models.seats import READING_ROWS, Request, Slot
 from models.tickets import Event, Failed, Finished, Text, Ticket
 from models.tuning import Tuner
 

@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from models.engine import LlamaEngine
 from models.listener import Listener
 from models.metrics import EngineMetrics
-from models.scheduler import READING_ROWS, SPARE_SEQUENCES
+from models.scheduler import SPARE_SEQUENCES
+from models.seats import READING_ROWS
 from models.server import SWITCH_SECONDS, Door, Served
 from models.worker import Worker
 

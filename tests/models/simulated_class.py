@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from models.protocol import Priority, Span
-from models.scheduler import Request, Scheduler
+from models.scheduler import Scheduler
+from models.seats import Request
 
 TOKENS_A_WORD = {"kk": 5.3, "ru": 2.6, "en": 1.2}
 WORD_CHARACTERS = 6

@@ -9,7 +9,8 @@ import pytest
 from models.estimate import Speeds
 from models.fairness import SLICE_CHARACTERS, TYPED_WEIGHT, Ledger
 from models.protocol import Priority
-from models.scheduler import MOST_STEP_ROWS, READING_ROWS
+from models.scheduler import MOST_STEP_ROWS
+from models.seats import READING_ROWS
 from tests.models.simulated_class import (
     ANSWER_ROW_SECONDS,
     PROMPT_ROW_SECONDS,

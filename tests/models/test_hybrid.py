@@ -19,7 +19,7 @@ from models.prefix_files import PrefixFiles
 from models.probe import ensure_loadable
 from models.prompt import Message, Prompt
 from models.protocol import Sampling, Span
-from models.scheduler import READING_ROWS
+from models.seats import READING_ROWS
 from models.tickets import Ticket
 from models.worker import Failed, Finished, Order, State, Text, Worker
 from tests.classroom import wait_until

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from models.prefixes import MAX_FINISHED, MAX_LESSONS, MIN_SHARED_TOKENS, Kept, Shelf, common_length
 from models.protocol import Sampling, Span
-from models.scheduler import Request, Scheduler
+from models.scheduler import Scheduler
+from models.seats import Request
 from tests.models.fake_engine import FakeEngine
 
 LESSON = list(range(1000, 1200))

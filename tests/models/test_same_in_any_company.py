@@ -10,7 +10,7 @@ from models.calibration import Dials
 from models.metrics import EngineMetrics
 from models.prompt import Message, Prompt
 from models.protocol import Sampling
-from models.scheduler import READING_ROWS
+from models.seats import READING_ROWS
 from models.store import Store
 from models.tuning import Tuner
 from models.worker import Finished, Order, State, Text, Worker

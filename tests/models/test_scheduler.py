@@ -4,7 +4,8 @@ import pytest
 
 from models.fairness import AGE_SECONDS, SLICE_CHARACTERS
 from models.protocol import Priority
-from models.scheduler import MOST_STEP_ROWS, READING_ROWS, WAVE_CELLS, Request, Scheduler, Slot
+from models.scheduler import MOST_STEP_ROWS, WAVE_CELLS, Scheduler
+from models.seats import READING_ROWS, Request, Slot
 
 
 def request(

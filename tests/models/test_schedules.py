@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.protocol import Priority, Sampling
-from models.scheduler import MOST_STEP_ROWS, READING_ROWS, Request, Scheduler
+from models.scheduler import MOST_STEP_ROWS, Scheduler
+from models.seats import READING_ROWS, Request
 from tests.models.fake_engine import FakeEngine
 
 LESSONS = [[], list(range(1000, 1060)), list(range(2000, 2100)), list(range(1000, 1040))]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from models.calibration import Calibration, Dials, StepTime, Timings, calibrate
-from models.scheduler import READING_ROWS
+from models.seats import READING_ROWS
 from models.tuning import Tuner
 from tests.models.fake_engine import FakeEngine
 from tests.models.test_worker import Bench, Finished, read, wait_for
